@@ -20,7 +20,7 @@
         DatasetNotFoundError               (LookupError, FileNotFoundError)
         DatasetTypeError                   (ValueError)
           ConflictingDatasetTypeError
-          MissingDatasetTypeError          (LookupError)
+          MissingDatasetTypeError          (KeyError)
         DimensionNameError                 (KeyError)
         EmptyQueryResultError              (LookupError)
         ExternalFileError                  (PermissionError)
@@ -238,7 +238,7 @@ class ConflictingDatasetTypeError(DatasetTypeError, ConflictingDefinitionError):
     kind = "conflicting_dataset_type"
 
 
-class MissingDatasetTypeError(DatasetTypeError, LookupError):
+class MissingDatasetTypeError(DatasetTypeError, KeyError):
     """There is no dataset type of this name."""
 
     kind = "missing_dataset_type"
