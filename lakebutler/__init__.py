@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A data butler for astronomy on a versioned data lake.
+
+The public names are those of ``__all__``.  All but the errors are loaded when they
+are first used (PEP 562), so that ``import lakebutler`` imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakebutler import errors
+from lakebutler.errors import *
+
+if TYPE_CHECKING:
+    from lakebutler.butler.butler import Butler
+    from lakebutler.collections.collection import CollectionInfo, CollectionType
+    from lakebutler.datasets.dataset_ref import DatasetRef
+    from lakebutler.datasets.dataset_type import DatasetType
+    from lakebutler.datasets.file_dataset import FileDataset
+    from lakebutler.datasets.storage_class import StorageClass, StorageClassFactory
+    from lakebutler.dimensions.coordinate import DataCoordinate
+    from lakebutler.dimensions.elements import Dimension, DimensionElement
+    from lakebutler.dimensions.group import DimensionGroup
+    from lakebutler.dimensions.records import DimensionRecord
+    from lakebutler.dimensions.universe import DimensionUniverse
+    from lakebutler.ids import DatasetIdGenEnum
+    from lakebutler.timespan import Timespan
+
+__version__ = "0.1.0"
+
+_HOMES: dict[str, str] = {
+    "Butler": "lakebutler.butler.butler",
+    "CollectionInfo": "lakebutler.collections.collection",
+    "CollectionType": "lakebutler.collections.collection",
+    "DataCoordinate": "lakebutler.dimensions.coordinate",
+    "DatasetIdGenEnum": "lakebutler.ids",
+    "DatasetRef": "lakebutler.datasets.dataset_ref",
+    "DatasetType": "lakebutler.datasets.dataset_type",
+    "Dimension": "lakebutler.dimensions.elements",
+    "DimensionElement": "lakebutler.dimensions.elements",
+    "DimensionGroup": "lakebutler.dimensions.group",
+    "DimensionRecord": "lakebutler.dimensions.records",
+    "DimensionUniverse": "lakebutler.dimensions.universe",
+    "FileDataset": "lakebutler.datasets.file_dataset",
+    "StorageClass": "lakebutler.datasets.storage_class",
+    "StorageClassFactory": "lakebutler.datasets.storage_class",
+    "Timespan": "lakebutler.timespan",
+}
+
+__all__ = [
+    "Butler",
+    "CollectionInfo",
+    "CollectionType",
+    "DataCoordinate",
+    "DatasetIdGenEnum",
+    "DatasetRef",
+    "DatasetType",
+    "Dimension",
+    "DimensionElement",
+    "DimensionGroup",
+    "DimensionRecord",
+    "DimensionUniverse",
+    "FileDataset",
+    "StorageClass",
+    "StorageClassFactory",
+    "Timespan",
+    "__version__",
+]
+__all__ += errors.__all__
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'lakebutler' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

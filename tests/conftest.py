@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every test stands on: the shared inputs, and settings that make runs repeatable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=50,
+)
+settings.register_profile("thorough", deadline=None, max_examples=2000)
+settings.load_profile("repeatable")
+
+# A test must not depend on the time zone, language or settings of whoever runs it.
+os.environ["TZ"] = "UTC"
+os.environ["MPLBACKEND"] = "Agg"
+for name in ("LAKEBUTLER_REPO", "COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+    os.environ.pop(name, None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="also run the tests marked 'full'")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--full"):
+        settings.load_profile("thorough")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full"):
+        return
+    skip = pytest.mark.skip(reason="full size; run with --full")
+    for item in items:
+        if "full" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's own settings and caches out of the tests, and the tests out of them."""
+    base = tmp_path_factory.getbasetemp() / "user"
+    monkeypatch.setenv("LAKEBUTLER_CONFIG_DIR", str(base / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(base / "cache"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Directory of real inputs; the test is skipped where they are not present."""
+    explicit = os.environ.get("LAKEBUTLER_SHARED")
+    place = (Path(explicit) if explicit else ROOT.parent / "shared") / "data"
+    if not place.is_dir():
+        pytest.skip(f"no shared inputs at {place} (set LAKEBUTLER_SHARED)")
+    return place
