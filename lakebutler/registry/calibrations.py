@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""CALIBRATION collections: certify, decertify, look up by time.
+
+Validity ranges are half-open and in TAI nanoseconds.  Within one collection the
+ranges of datasets with the same type and data ID never overlap.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lakebutler.collections.collection import CollectionType
+from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.dimensions.coordinate import DataCoordinate
+from lakebutler.errors import (
+    CalibrationLookupError,
+    ConflictingDefinitionError,
+    DatasetTypeError,
+)
+from lakebutler.lake.change import Change
+from lakebutler.lake.snapshot import Snapshot
+from lakebutler.registry.associate import check_present, require_type
+from lakebutler.registry.dataset_rows import NO_FILE, batch_rows, batch_table, key_table
+from lakebutler.registry.datasets import SMALL, group_refs
+from lakebutler.registry.schema import DatasetLayout, dataset_layout
+from lakebutler.registry.validity import overlap, subtract
+from lakebutler.timespan import Timespan
+
+__all__ = ["certify", "decertify", "find_calibration"]
+
+
+def _span(timespan: Timespan, what: str) -> tuple[int, int]:
+    begin, end = timespan.nsec
+    if begin >= end:
+        raise ConflictingDefinitionError(
+            f"cannot {what} for an empty validity range", hint="give a begin before the end"
+        )
+    return begin, end
+
+
+def _require_calibration(dataset_type: DatasetType, verb: str) -> None:
+    if not dataset_type.isCalibration():
+        raise DatasetTypeError(
+            f"cannot {verb} datasets of type {dataset_type.name!r}: it is not a calibration dataset type",
+            hint="register the type with isCalibration=True (--is-calibration)",
+        )
+
+
+def certify(
+    snapshot: Snapshot, collection: str, refs: Sequence[DatasetRef], timespan: Timespan, when: datetime.datetime
+) -> Change | None:
+    """Build the certification of calibrations for a validity range.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        The state to check against.
+    collection : `str`
+        A CALIBRATION collection.
+    refs : sequence of `DatasetRef`
+        The datasets.
+    timespan : `Timespan`
+        When they are valid.
+    when : `datetime.datetime`
+        Time of the change.
+
+    Returns
+    -------
+    change : `Change` or `None`
+        `None` for no datasets.
+
+    Raises
+    ------
+    ConflictingDefinitionError
+        Raised if the range overlaps that of another dataset with the same type
+        and data ID in the collection, or if two of the given datasets have them.
+    """
+    change = Change()
+    require_type(snapshot, change, collection, CollectionType.CALIBRATION, "certify datasets into")
+    span = _span(timespan, "certify datasets")
+    for layout, positions in group_refs(refs).items():
+        part = [refs[i] for i in positions]
+        for ref in part:
+            _require_calibration(ref.datasetType, "certify")
+        _refuse_twins(part, collection)
+        check_present(snapshot, layout, part)
+        for scope in {(ref.datasetType.name, ref.run) for ref in part}:
+            change.touch(layout.table, scope)
+        for i, begin, end in _existing(snapshot, layout, collection, part):
+            if overlap(span, (begin, end)):
+                ref = part[i]
+                raise ConflictingDefinitionError(
+                    f"cannot certify {ref.datasetType.name} {ref.dataId} into {collection!r} for {timespan}: "
+                    f"another is valid there for {Timespan.from_nsec(begin, end)}",
+                    hint="decertify the old range first, or certify only what is free",
+                )
+        for scope in {(ref.datasetType.name, collection) for ref in part}:
+            change.touch(layout.table, scope)
+        if len(part) <= SMALL:
+            rows = batch_rows(layout, part, [NO_FILE] * len(part), when, collection=collection, validity=span)
+            change.append_rows(layout.table, rows)
+        else:
+            change.append_table(
+                layout.table, batch_table(layout, part, None, when, collection=collection, validity=span)
+            )
+    return change if refs else None
+
+
+def _refuse_twins(refs: Sequence[DatasetRef], collection: str) -> None:
+    seen: dict[tuple[object, ...], DatasetRef] = {}
+    for ref in refs:
+        other = seen.setdefault((ref.datasetType.name, ref.dataId.required_values), ref)
+        if other is not ref:
+            raise ConflictingDefinitionError(
+                f"two datasets {ref.datasetType.name} {ref.dataId} cannot be valid in {collection!r} at one time",
+                hint="give each data ID once",
+            )
+
+
+def _existing(
+    snapshot: Snapshot, layout: DatasetLayout, collection: str, refs: Sequence[DatasetRef]
+) -> Iterable[tuple[int, int, int]]:
+    begin, end = layout.index("valid_begin"), layout.index("valid_end")
+    if len(refs) <= SMALL:
+        for i, ref in enumerate(refs):
+            key = (ref.datasetType.name, collection, *ref.dataId.required_values)
+            for row in snapshot.find(layout.table, layout.key_columns, key):
+                yield i, row[begin], row[end]
+        return
+    names = sorted({ref.datasetType.name for ref in refs})
+    found = snapshot.match(
+        layout.table,
+        layout.key_columns,
+        key_table(layout, refs, collection),
+        select=("valid_begin", "valid_end"),
+        where={"dataset_type": names, "collection": collection},
+    )
+    columns = (found.column(name).to_pylist() for name in ("_key", "valid_begin", "valid_end"))
+    yield from zip(*columns, strict=True)
+
+
+def decertify(
+    snapshot: Snapshot,
+    collection: str,
+    dataset_type: DatasetType,
+    timespan: Timespan,
+    data_ids: Iterable[DataCoordinate] | None,
+) -> Change | None:
+    """Build the removal of a range from validity.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        The state to check against.
+    collection : `str`
+        A CALIBRATION collection.
+    dataset_type : `DatasetType`
+        Which datasets.
+    timespan : `Timespan`
+        The range to take away; what remains of a validity range before or after
+        stays certified.
+    data_ids : iterable of `DataCoordinate`, optional
+        Only these; all by default.
+
+    Returns
+    -------
+    change : `Change` or `None`
+        `None` if nothing is valid in the range.
+    """
+    change = Change()
+    require_type(snapshot, change, collection, CollectionType.CALIBRATION, "decertify datasets from")
+    _require_calibration(dataset_type, "decertify")
+    span = _span(timespan, "decertify datasets")
+    layout = dataset_layout(dataset_type.dimensions)
+    begin, end, id_index = (layout.index(name) for name in ("valid_begin", "valid_end", "id"))
+    gone: list[tuple[Any, ...]] = []
+    rest: list[tuple[Any, ...]] = []
+    for row in _rows(snapshot, layout, collection, dataset_type, data_ids):
+        if not overlap((row[begin], row[end]), span):
+            continue
+        gone.append((row[id_index], collection, row[begin]))
+        rest.extend(
+            (*row[:begin], new_begin, new_end, *row[end + 1 :])
+            for new_begin, new_end in subtract((row[begin], row[end]), span)
+        )
+    change.touch(layout.table, (dataset_type.name, collection))
+    if not gone:
+        return None
+    change.delete(layout.table, ("id", "collection", "valid_begin"), gone)
+    if rest:
+        change.append_rows(layout.table, rest)
+    return change
+
+
+def _rows(
+    snapshot: Snapshot,
+    layout: DatasetLayout,
+    collection: str,
+    dataset_type: DatasetType,
+    data_ids: Iterable[DataCoordinate] | None,
+) -> list[tuple[Any, ...]]:
+    if layout.table not in snapshot.schemas():
+        return []
+    if data_ids is None:
+        where = {"dataset_type": dataset_type.name, "collection": collection}
+        table = snapshot.scan(layout.table, where=where)
+        columns = [table.column(c.name).to_pylist() for c in layout.schema.columns]
+        return list(zip(*columns, strict=True)) if table.num_rows else []
+    rows = []
+    for data_id in dict.fromkeys(data_ids):
+        key = (dataset_type.name, collection, *data_id.required_values)
+        rows.extend(snapshot.find(layout.table, layout.key_columns, key))
+    return rows
+
+
+def find_calibration(
+    snapshot: Snapshot,
+    layout: DatasetLayout,
+    dataset_type: str,
+    collection: str,
+    values: tuple[Any, ...],
+    timespan: Timespan | None,
+) -> tuple[Any, ...] | None:
+    """Find the calibration that is valid.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+    layout : `DatasetLayout`
+        The table.
+    dataset_type, collection : `str`
+        Names.
+    values : `tuple`
+        Values of the required dimensions.
+    timespan : `Timespan` or `None`
+        When; `None` for any time, which is answered if there is only one dataset.
+
+    Returns
+    -------
+    row : `tuple` or `None`
+        The membership row.
+
+    Raises
+    ------
+    CalibrationLookupError
+        Raised if several datasets answer.
+    """
+    if layout.table not in snapshot.schemas():
+        return None
+    rows = snapshot.find(layout.table, layout.key_columns, (dataset_type, collection, *values))
+    begin, end, id_index = (layout.index(name) for name in ("valid_begin", "valid_end", "id"))
+    if timespan is not None:
+        span = timespan.nsec
+        rows = [row for row in rows if overlap((row[begin], row[end]), span)]
+    if len({row[id_index] for row in rows}) > 1:
+        when = "any time: give one with timespan=" if timespan is None else str(timespan)
+        raise CalibrationLookupError(
+            f"{len(rows)} datasets of type {dataset_type!r} in {collection!r} answer for {when}",
+            hint="give a timespan inside one validity range",
+        )
+    return rows[0] if rows else None

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dataset references to rows of a dataset table and back."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.dimensions.coordinate import DataCoordinate
+from lakebutler.registry.schema import DatasetLayout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FILE_COLUMNS", "FileRow", "NO_FILE", "batch_rows", "batch_table", "file_of", "key_table", "row_to_ref"]
+
+
+class FileRow(NamedTuple):
+    """The file columns of a dataset's row.
+
+    Attributes
+    ----------
+    path : `str` or `None`
+        File inside the repository, relative to its root.
+    uri : `str` or `None`
+        Address of a file outside; exclusive with ``path``.
+    formatter : `str` or `None`
+        Key of the formatter that reads it.
+    storage_class : `str` or `None`
+        Storage class it was written as.
+    size : `int` or `None`
+        Bytes.
+    checksum : `str` or `None`
+        ``sha256:`` and the digest in hexadecimal.
+    """
+
+    path: str | None
+    uri: str | None
+    formatter: str | None
+    storage_class: str | None
+    size: int | None
+    checksum: str | None
+
+
+NO_FILE = FileRow(None, None, None, None, None, None)
+"""A dataset that is registered but not stored."""
+
+FILE_COLUMNS = FileRow._fields
+
+
+def file_of(layout: DatasetLayout, row: Sequence[Any]) -> FileRow | None:
+    """Take the file's record out of a row.
+
+    Parameters
+    ----------
+    layout : `DatasetLayout`
+        The table.
+    row : sequence
+        A full row.
+
+    Returns
+    -------
+    file : `FileRow` or `None`
+        `None` if the dataset is not stored.
+    """
+    start = layout.index("path")
+    file = FileRow._make(row[start : start + len(FILE_COLUMNS)])
+    return file if file.path is not None or file.uri is not None else None
+
+
+def row_to_ref(layout: DatasetLayout, dataset_type: DatasetType, row: Sequence[Any], data_id: DataCoordinate) -> DatasetRef:
+    """Make the reference of a row.
+
+    Parameters
+    ----------
+    layout : `DatasetLayout`
+        The table.
+    dataset_type : `DatasetType`
+        Type of the dataset.
+    row : sequence
+        A full row.
+    data_id : `DataCoordinate`
+        Its data ID.
+
+    Returns
+    -------
+    ref : `DatasetRef`
+        The reference.
+    """
+    return DatasetRef(dataset_type, data_id, run=row[layout.index("run")], id=row[layout.index("id")], conform=False)
+
+
+def batch_rows(
+    layout: DatasetLayout,
+    refs: Sequence[DatasetRef],
+    files: Sequence[FileRow],
+    when: datetime.datetime,
+    *,
+    collection: str | None = None,
+    validity: tuple[int, int] | None = None,
+) -> list[tuple[Any, ...]]:
+    """Make rows of a small batch.
+
+    Parameters
+    ----------
+    layout : `DatasetLayout`
+        The table.
+    refs : sequence of `DatasetRef`
+        Datasets of types that live in this table.
+    files : sequence of `FileRow`
+        Their files, one each.
+    when : `datetime.datetime`
+        Time of ingest.
+    collection : `str`, optional
+        Collection the rows say membership in; each dataset's run by default.
+    validity : `tuple` [`int`, `int`], optional
+        Validity range of a calibration membership, TAI nanoseconds.
+
+    Returns
+    -------
+    rows : `list` [`tuple`]
+        In the schema's column order.
+    """
+    begin, end = validity if validity is not None else (None, None)
+    return [
+        (
+            ref.datasetType.name,
+            ref.run if collection is None else collection,
+            *ref.dataId.required_values,
+            begin,
+            end,
+            ref.id,
+            ref.run,
+            when,
+            *file,
+        )
+        for ref, file in zip(refs, files, strict=True)
+    ]
+
+
+def batch_table(
+    layout: DatasetLayout,
+    refs: Sequence[DatasetRef],
+    files: Sequence[FileRow] | None,
+    when: datetime.datetime,
+    *,
+    collection: str | None = None,
+    validity: tuple[int, int] | None = None,
+) -> pa.Table:
+    """Make the rows of a large batch as an Arrow table.
+
+    Parameters
+    ----------
+    layout : `DatasetLayout`
+        The table.
+    refs : sequence of `DatasetRef`
+        Datasets of types that live in this table; at least one.
+    files : sequence of `FileRow`, optional
+        Their files, one each; none by default.
+    when : `datetime.datetime`
+        Time of ingest.
+    collection : `str`, optional
+        Collection the rows say membership in; each dataset's run by default.
+    validity : `tuple` [`int`, `int`], optional
+        Validity range of a calibration membership, TAI nanoseconds.
+
+    Returns
+    -------
+    table : `pyarrow.Table`
+        In the schema's column order.
+    """
+    import pyarrow as pa
+
+    n = len(refs)
+    schema = layout.schema.arrow_schema()
+    runs = [ref.run for ref in refs]
+    columns: list[Any] = [
+        _strings([ref.datasetType.name for ref in refs]),
+        _strings(runs) if collection is None else pa.repeat(collection, n),
+    ]
+    values = list(zip(*[ref.dataId.required_values for ref in refs], strict=True))
+    for name, column in zip(layout.dimensions, values, strict=True):
+        columns.append(pa.array(column, schema.field(name).type))
+    begin, end = validity if validity is not None else (None, None)
+    columns += [_constant(begin, n, pa.int64()), _constant(end, n, pa.int64())]
+    columns.append(uuid_array([ref.id for ref in refs]))
+    columns.append(_strings(runs))
+    columns.append(_constant(when, n, schema.field("ingest_date").type))
+    if files is None:
+        columns += [pa.nulls(n, schema.field(name).type) for name in FILE_COLUMNS]
+    else:
+        for name, column in zip(FILE_COLUMNS, zip(*files, strict=True), strict=True):
+            columns.append(pa.array(column, schema.field(name).type))
+    return pa.table([_as(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+
+
+def key_table(layout: DatasetLayout, refs: Sequence[DatasetRef], collection: str | None = None) -> pa.Table:
+    """Make the keys of a batch as an Arrow table, for a bulk look-up.
+
+    Parameters
+    ----------
+    layout : `DatasetLayout`
+        The table.
+    refs : sequence of `DatasetRef`
+        The datasets.
+    collection : `str`, optional
+        Collection to look in; each dataset's run by default.
+
+    Returns
+    -------
+    keys : `pyarrow.Table`
+        The table's key columns.
+    """
+    import pyarrow as pa
+
+    schema = layout.schema.arrow_schema()
+    n = len(refs)
+    columns: list[Any] = [
+        _strings([ref.datasetType.name for ref in refs]),
+        _strings([ref.run for ref in refs]) if collection is None else pa.repeat(collection, n),
+    ]
+    values = list(zip(*[ref.dataId.required_values for ref in refs], strict=True))
+    for name, column in zip(layout.dimensions, values, strict=True):
+        columns.append(pa.array(column, schema.field(name).type))
+    fields = [schema.field(name) for name in layout.key_columns]
+    return pa.table([_as(c, f.type) for c, f in zip(columns, fields, strict=True)], schema=pa.schema(fields))
+
+
+def uuid_array(ids: Sequence[uuid.UUID]) -> Any:
+    """Make an Arrow array of UUIDs.
+
+    Parameters
+    ----------
+    ids : sequence of `uuid.UUID`
+        The values.
+
+    Returns
+    -------
+    array : `pyarrow.Array`
+        Of Arrow's UUID type.
+    """
+    import pyarrow as pa
+
+    storage = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(16), len(ids), [None, pa.py_buffer(b"".join([i.bytes for i in ids]))]
+    )
+    return pa.ExtensionArray.from_storage(pa.uuid(), storage)
+
+
+def _strings(values: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    first = values[0] if values else ""
+    if all(v is first or v == first for v in values):
+        return pa.repeat(first, len(values))
+    return pa.array(values, pa.string())
+
+
+def _constant(value: Any, n: int, kind: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.nulls(n, kind) if value is None else pa.repeat(pa.scalar(value, kind), n)
+
+
+def _as(column: Any, kind: Any) -> Any:
+    return column if column.type == kind else column.cast(kind)

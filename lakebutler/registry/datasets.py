@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Datasets: added in bulk, found one by one, removed."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.errors import ConflictingDefinitionError, MissingCollectionError
+from lakebutler.lake.change import Change
+from lakebutler.lake.snapshot import Snapshot
+from lakebutler.registry import collections
+from lakebutler.registry.dataset_rows import FileRow, batch_rows, batch_table, key_table, uuid_array
+from lakebutler.registry.dedupe import Verdict, decide, repeated
+from lakebutler.registry.schema import DatasetLayout, dataset_layout
+
+__all__ = ["SMALL", "compare", "conflict", "find_by_id", "find_row", "group_refs", "insert_datasets", "remove_datasets", "set_files"]
+
+SMALL = 200
+"""Batches up to this size are looked up key by key, larger ones in bulk."""
+
+
+def group_refs(refs: Iterable[DatasetRef]) -> dict[DatasetLayout, list[int]]:
+    """Sort datasets by the table they live in.
+
+    Parameters
+    ----------
+    refs : iterable of `DatasetRef`
+        The datasets.
+
+    Returns
+    -------
+    groups : `dict` [`DatasetLayout`, `list` [`int`]]
+        Positions of the datasets of each table.
+    """
+    result: dict[DatasetLayout, list[int]] = {}
+    layouts: dict[int, list[int]] = {}
+    for i, ref in enumerate(refs):
+        dataset_type = ref.datasetType
+        positions = layouts.get(id(dataset_type))
+        if positions is None:
+            positions = result.setdefault(dataset_layout(dataset_type.dimensions), [])
+            layouts[id(dataset_type)] = positions
+        positions.append(i)
+    return result
+
+
+def find_row(
+    snapshot: Snapshot, layout: DatasetLayout, dataset_type: str, collection: str, values: tuple[Any, ...]
+) -> tuple[Any, ...] | None:
+    """Find the row of a data ID in a RUN or TAGGED collection.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+    layout : `DatasetLayout`
+        The table.
+    dataset_type, collection : `str`
+        Names.
+    values : `tuple`
+        Values of the required dimensions.
+
+    Returns
+    -------
+    row : `tuple` or `None`
+        The full row.
+    """
+    if layout.table not in snapshot.schemas():
+        return None
+    rows = snapshot.find(layout.table, layout.key_columns, (dataset_type, collection, *values))
+    return rows[0] if rows else None
+
+
+def find_by_id(snapshot: Snapshot, dataset_id: uuid.UUID) -> tuple[str, tuple[Any, ...]] | None:
+    """Find the row of a dataset by its ID.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+    dataset_id : `uuid.UUID`
+        The ID.
+
+    Returns
+    -------
+    found : `tuple` [`str`, `tuple`] or `None`
+        Name of the table and the full row of the dataset itself (no membership).
+    """
+    for table in collections.dataset_tables(snapshot):
+        columns = snapshot.schemas()[table].columns
+        run = next(i for i, column in enumerate(columns) if column.name == "run")
+        for row in snapshot.find(table, ("id",), (dataset_id,)):
+            if row[1] == row[run]:
+                return table, row
+    return None
+
+
+def compare(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef]) -> Verdict:
+    """Decide which datasets of a batch are new.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        The state to compare with.
+    layout : `DatasetLayout`
+        The table the batch belongs in.
+    refs : sequence of `DatasetRef`
+        The batch.
+
+    Returns
+    -------
+    verdict : `Verdict`
+        What is new, the same, or in conflict.
+    """
+    ids = [ref.id for ref in refs]
+    if layout.table not in snapshot.schemas():
+        return decide(ids, {}, {})
+    if len(refs) <= SMALL:
+        return _compare_few(snapshot, layout, refs, ids)
+    return _compare_many(snapshot, layout, refs, ids)
+
+
+def _place(layout: DatasetLayout, row: Sequence[Any]) -> str:
+    values = ", ".join(f"{n}={v!r}" for n, v in zip(layout.dimensions, row[2:], strict=False))
+    return f"{row[0]} {{{values}}} in {row[layout.index('run')]!r}"
+
+
+def _compare_few(
+    snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef], ids: list[uuid.UUID]
+) -> Verdict:
+    id_index = layout.index("id")
+    by_key: dict[int, uuid.UUID] = {}
+    by_id: dict[int, str] = {}
+    for i, ref in enumerate(refs):
+        row = find_row(snapshot, layout, ref.datasetType.name, ref.run, ref.dataId.required_values)
+        if row is not None:
+            by_key[i] = row[id_index]
+            continue
+        rows = snapshot.find(layout.table, ("id",), (ids[i],))
+        if rows:
+            by_id[i] = _place(layout, rows[0])
+    return decide(ids, by_key, by_id)
+
+
+def _compare_many(
+    snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef], ids: list[uuid.UUID]
+) -> Verdict:
+    import pyarrow as pa
+
+    live = {scope for scope, rows in snapshot.scopes(layout.table).items() if rows > 0}
+    if not live:
+        return decide(ids, {}, {})
+    by_id: dict[int, str] = {}
+    by_key: dict[int, uuid.UUID] = {}
+    keys = pa.table({"id": uuid_array(ids)})
+    found = snapshot.match(layout.table, ("id",), keys, select=(*layout.key_columns, "run"))
+    same_key = _same_keys(layout, refs, found)
+    if len(same_key) == len(refs):
+        # Each ID is there under its own data ID: nothing else can be in the way.
+        return Verdict([], list(range(len(refs))), [])
+    for row in found.to_pylist():
+        by_id.setdefault(row["_key"], f"{row['dataset_type']} in {row['run']!r}")
+    scopes = {(ref.datasetType.name, ref.run) for ref in refs}
+    if scopes & live:
+        where = {"dataset_type": sorted({s[0] for s in scopes}), "collection": sorted({s[1] for s in scopes})}
+        taken = snapshot.match(layout.table, layout.key_columns, key_table(layout, refs), select=("id",), where=where)
+        holders = taken.column("id").to_pylist()
+        by_key = dict(zip(taken.column("_key").to_pylist(), holders, strict=True))
+    return decide(ids, by_key, by_id)
+
+
+def _same_keys(layout: DatasetLayout, refs: Sequence[DatasetRef], found: Any) -> set[int]:
+    positions = found.column("_key").to_pylist()
+    columns = [found.column(name).to_pylist() for name in layout.key_columns]
+    same = set()
+    for position, *key in zip(positions, *columns, strict=True):
+        ref = refs[position]
+        if (
+            key[0] == ref.datasetType.name
+            and key[1] == ref.run
+            and tuple(key[2:]) == ref.dataId.required_values
+        ):
+            same.add(position)
+    return same
+
+
+def conflict(refs: Sequence[DatasetRef], conflicting: list[tuple[int, str]]) -> ConflictingDefinitionError:
+    """Make the error for datasets that cannot be added.
+
+    Parameters
+    ----------
+    refs : sequence of `DatasetRef`
+        The batch.
+    conflicting : `list` [`tuple` [`int`, `str`]]
+        Positions in it, each with the reason; at least one.
+
+    Returns
+    -------
+    error : `ConflictingDefinitionError`
+        To be raised.
+    """
+    first, reason = conflicting[0]
+    ref = refs[first]
+    more = f" (and {len(conflicting) - 1} more)" if len(conflicting) > 1 else ""
+    return ConflictingDefinitionError(
+        f"cannot add {ref.datasetType.name} {ref.dataId} to run {ref.run!r}: {reason}{more}",
+        hint="write to another run, or remove what is there first",
+    )
+
+
+def insert_datasets(
+    snapshot: Snapshot,
+    refs: Sequence[DatasetRef],
+    files: Sequence[FileRow] | None,
+    when: datetime.datetime,
+    *,
+    skip_existing: bool = False,
+    create_runs: bool = False,
+    table_cache: dict[str, Any] | None = None,
+    on_same: Callable[[list[DatasetRef]], None] | None = None,
+) -> Change | None:
+    """Build the addition of datasets.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        The state to check against.
+    refs : sequence of `DatasetRef`
+        The datasets.
+    files : sequence of `FileRow`, optional
+        Their files, one each.
+    when : `datetime.datetime`
+        Time of ingest.
+    skip_existing : `bool`, optional
+        Whether to leave out datasets that are there already under the same ID.
+    create_runs : `bool`, optional
+        Whether to register runs that do not exist.
+    table_cache : `dict`, optional
+        Keeps large tables between calls for the same batch.
+    on_same : callable, optional
+        Called with the datasets that were left out.
+
+    Returns
+    -------
+    change : `Change` or `None`
+        `None` if nothing is new.
+
+    Raises
+    ------
+    ConflictingDefinitionError
+        Raised if a data ID is taken in its run, or occurs twice in the batch.
+    MissingCollectionError
+        Raised if a run does not exist and may not be created.
+    """
+    change = Change()
+    _check_runs(snapshot, change, refs, create_runs)
+    anything = False
+    for layout, positions in group_refs(refs).items():
+        part = refs if len(positions) == len(refs) else [refs[i] for i in positions]
+        part_files = files if files is None or len(positions) == len(refs) else [files[i] for i in positions]
+        _check_batch(part)
+        verdict = compare(snapshot, layout, part)
+        if verdict.conflicting:
+            raise conflict(part, verdict.conflicting)
+        if verdict.same and not skip_existing:
+            raise conflict(part, [(i, "it is there already") for i in verdict.same])
+        if verdict.same and on_same is not None:
+            on_same([part[i] for i in verdict.same])
+        if not verdict.new:
+            continue
+        anything = True
+        if len(verdict.new) < len(part):
+            part = [part[i] for i in verdict.new]
+            part_files = None if part_files is None else [part_files[i] for i in verdict.new]
+        _append(change, layout, part, part_files, when, table_cache)
+    return change if anything else None
+
+
+def _append(
+    change: Change,
+    layout: DatasetLayout,
+    refs: Sequence[DatasetRef],
+    files: Sequence[FileRow] | None,
+    when: datetime.datetime,
+    cache: dict[str, Any] | None,
+) -> None:
+    if len(refs) <= SMALL:
+        rows = batch_rows(layout, refs, files if files is not None else [_NO_FILE] * len(refs), when)
+        change.append_rows(layout.table, rows)
+        return
+    key = f"{layout.table}:{len(refs)}:{refs[0].id}:{refs[-1].id}"
+    table = cache.get(key) if cache is not None else None
+    if table is None:
+        table = batch_table(layout, refs, files, when)
+        if cache is not None:
+            cache[key] = table
+    change.append_table(layout.table, table)
+
+
+_NO_FILE = FileRow(None, None, None, None, None, None)
+
+
+def _check_runs(snapshot: Snapshot, change: Change, refs: Sequence[DatasetRef], create: bool) -> None:
+    runs = {ref.run for ref in refs}
+    for run in runs:
+        present = snapshot.state(collections.KIND).get(run)
+        change.require(collections.KIND, run)
+        if present is None:
+            if not create:
+                collections.collection_type(snapshot, run)  # raises, with the nearest names
+            registered = collections.register_collection(snapshot, run, collections.CollectionType.RUN)
+            assert registered is not None
+            change.absorb(registered)
+        elif present["type"] != collections.CollectionType.RUN.name:
+            raise MissingCollectionError(
+                f"cannot put datasets into collection {run!r}: it is of type {present['type']}, not RUN",
+                hint="datasets are born in a RUN; associate them afterwards",
+            )
+    for name in {ref.datasetType.name for ref in refs}:
+        change.require("dataset_type", name)
+
+
+def _check_batch(refs: Sequence[DatasetRef]) -> None:
+    if len(refs) == 1:
+        return
+    position = repeated((ref.datasetType.name, ref.run, ref.dataId.required_values) for ref in refs)
+    what = "its data ID"
+    if position is None:
+        position = repeated(ref.id for ref in refs)
+        what = "its ID"
+    if position is not None:
+        ref = refs[position]
+        raise ConflictingDefinitionError(
+            f"{ref.datasetType.name} {ref.dataId} occurs twice in what is to be added to {ref.run!r}: {what} is repeated",
+            hint="give each data ID once",
+        )
+
+
+def remove_datasets(snapshot: Snapshot, refs: Sequence[DatasetRef]) -> Change | None:
+    """Build the removal of datasets and of all their memberships.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        The state to check against.
+    refs : sequence of `DatasetRef`
+        The datasets; those that are not there are passed over.
+
+    Returns
+    -------
+    change : `Change` or `None`
+        `None` if there is nothing to remove.
+    """
+    change = Change()
+    anything = False
+    for layout, positions in group_refs(refs).items():
+        if layout.table not in snapshot.schemas():
+            continue
+        part = [refs[i] for i in positions]
+        for scope in {(ref.datasetType.name, ref.run) for ref in part}:
+            change.touch(layout.table, scope)
+        change.delete(layout.table, ("id",), [(ref.id,) for ref in part])
+        anything = True
+    return change if anything else None
+
+
+def set_files(
+    snapshot: Snapshot, layout: DatasetLayout, files: Mapping[uuid.UUID, FileRow]
+) -> Change | None:
+    """Build a change of where datasets' files are.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        The state to check against.
+    layout : `DatasetLayout`
+        The table of the datasets.
+    files : mapping [`uuid.UUID`, `FileRow`]
+        New file of each dataset; one with neither path nor address unstores it.
+
+    Returns
+    -------
+    change : `Change` or `None`
+        `None` if none of the datasets is there.
+    """
+    start = layout.index("path")
+    run_index, id_index = layout.index("run"), layout.index("id")
+    rows = []
+    for dataset_id, file in files.items():
+        for row in snapshot.find(layout.table, ("id",), (dataset_id,)):
+            if row[1] == row[run_index]:
+                rows.append((*row[:start], *file, *row[start + len(file) :]))
+    if not rows:
+        return None
+    change = Change()
+    for row in rows:
+        change.touch(layout.table, (row[0], row[1]))
+    change.delete(layout.table, ("id", "collection"), [(row[id_index], row[1]) for row in rows])
+    change.append_rows(layout.table, rows)
+    return change

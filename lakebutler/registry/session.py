@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One writer's view of the lake: commit at once, or gather a transaction.
+
+Every operation on the registry is a function ``build(snapshot) -> Change`` that
+checks what it must against the snapshot and says what it would change.  Outside
+a transaction it is committed at once; inside, it is laid over the working
+snapshot, so that what comes next sees it, and the whole is one commit at the
+end.  If another writer was faster and touched what the checks relied on, the
+operations are built again, in their order, on the newer snapshot: no lock is
+held while a user thinks, and no savepoint is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from lakebutler.errors import ReadOnlyButlerError
+from lakebutler.lake.change import Change
+from lakebutler.lake.lake import Lake
+from lakebutler.lake.snapshot import Snapshot
+
+__all__ = ["Build", "Session"]
+
+Build = Callable[[Snapshot], Change | None]
+"""An operation: what it would change, given a snapshot; `None` for nothing."""
+
+
+@dataclass
+class _Open:
+    """The open transaction."""
+
+    base: Snapshot
+    working: Snapshot
+    steps: list[Build] = field(default_factory=list)
+    change: Change | None = None
+    op: str = ""
+
+
+class Session:
+    """Access to a lake for one butler.
+
+    Parameters
+    ----------
+    lake : `Lake`
+        The store.
+    writeable : `bool`
+        Whether changes are allowed.
+    pinned : `Snapshot`, optional
+        A version to stay at; no changes are possible then.
+    """
+
+    def __init__(self, lake: Lake, *, writeable: bool, pinned: Snapshot | None = None) -> None:
+        self.lake = lake
+        self.writeable = writeable and pinned is None
+        self._pinned = pinned
+        self._open: _Open | None = None
+        self._held: Snapshot | None = None
+        self._holds = 0
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._open is not None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The state to read: the working state of the open transaction, else the newest."""
+        if self._open is not None:
+            return self._open.working
+        if self._pinned is not None:
+            return self._pinned
+        if self._held is not None:
+            return self._held
+        return self.lake.snapshot()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Snapshot]:
+        """Read one and the same snapshot inside the block.
+
+        Yields
+        ------
+        snapshot : `Snapshot`
+            The state that reads in the block see; own changes move it on.
+        """
+        if self._holds == 0:
+            self._held = self.snapshot
+        self._holds += 1
+        try:
+            yield self.snapshot
+        finally:
+            self._holds -= 1
+            if self._holds == 0:
+                self._held = None
+
+    def require_writeable(self, what: str) -> None:
+        """Refuse a change on a read-only butler.
+
+        Parameters
+        ----------
+        what : `str`
+            The operation, for the message.
+
+        Raises
+        ------
+        ReadOnlyButlerError
+            Raised if the butler is read-only.
+        """
+        if self._pinned is not None:
+            raise ReadOnlyButlerError(
+                f"cannot {what}: the butler is opened at version {self._pinned.version}, which is history",
+                hint="open the repository without as_of= to change it",
+            )
+        if not self.writeable:
+            raise ReadOnlyButlerError(
+                f"cannot {what}: the butler is opened read-only", hint="open it with writeable=True"
+            )
+
+    def execute(self, build: Build, *, op: str, message: str = "") -> None:
+        """Do an operation, now or with the open transaction.
+
+        Parameters
+        ----------
+        build : callable
+            The operation; it may be called more than once, each time with a
+            newer snapshot.
+        op : `str`
+            The verb to record.
+        message : `str`, optional
+            A line to record with it.
+        """
+        self.require_writeable(op)
+        if self._open is None:
+            snapshot = self.lake.commit(build, op=op, message=message)
+            if self._held is not None:
+                self._held = snapshot
+            return
+        change = build(self._open.working)
+        if change is None:
+            return
+        self._open.working = self._open.working.apply(change)
+        self._open.steps.append(build)
+        self._open.op = self._open.op or op
+        merged = Change() if self._open.change is None else self._open.change
+        self._open.change = merged.merged(change)
+
+    @contextlib.contextmanager
+    def transaction(self, *, message: str = "") -> Iterator[None]:
+        """Make one commit of everything inside the block, or nothing.
+
+        Parameters
+        ----------
+        message : `str`, optional
+            A line to record with the commit.
+
+        Notes
+        -----
+        An inner transaction that fails undoes its own operations; the outer one
+        goes on if the caller handles the error.
+        """
+        self.require_writeable("open a transaction")
+        if self._open is not None:
+            with self._inner():
+                yield
+            return
+        base = self.lake.snapshot()
+        self._open = _Open(base=base, working=base)
+        try:
+            yield
+            self._commit(message)
+        finally:
+            self._open = None
+
+    @contextlib.contextmanager
+    def _inner(self) -> Iterator[None]:
+        outer = self._open
+        assert outer is not None
+        mark = (outer.working, len(outer.steps), outer.change, outer.op)
+        try:
+            yield
+        except BaseException:
+            outer.working, count, outer.change, outer.op = mark
+            del outer.steps[count:]
+            raise
+
+    def _commit(self, message: str) -> None:
+        opened = self._open
+        assert opened is not None
+        if opened.change is None:
+            return
+        steps = tuple(opened.steps)
+
+        def replay(snapshot: Snapshot) -> Change | None:
+            whole: Change | None = None
+            working = snapshot
+            for step in steps:
+                change = step(working)
+                if change is None:
+                    continue
+                working = working.apply(change)
+                whole = (Change() if whole is None else whole).merged(change)
+            return whole
+
+        op = opened.op if len(steps) == 1 else "transaction"
+        snapshot = self.lake.commit(replay, op=op, message=message, base=opened.base, change=opened.change)
+        if self._held is not None:
+            self._held = snapshot
