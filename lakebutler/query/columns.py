@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a query can name: typed columns of dimensions, elements and datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lakebutler.dimensions.elements import Dimension, DimensionElement
+from lakebutler.dimensions.group import DimensionGroup
+from lakebutler.dimensions.universe import DimensionUniverse
+from lakebutler.errors import InvalidQueryError, known_names
+
+__all__ = ["DATASET_FIELDS", "ColumnRef", "Scope", "resolve"]
+
+DATASET_FIELDS = {
+    "dataset_id": "uuid",
+    "ingest_date": "datetime",
+    "run": "string",
+    "collection": "string",
+    "timespan": "timespan",
+}
+"""Fields of a dataset search, and their types."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRef:
+    """A column that a query uses.
+
+    Attributes
+    ----------
+    kind : `str`
+        ``dimension`` (a value of the data ID), ``element`` (a fact of a
+        dimension record) or ``dataset``.
+    owner : `str`
+        Name of the dimension, element or dataset type.
+    field : `str`
+        Name of the field; empty for a dimension's own value.
+    type : `str`
+        ``int``, ``float``, ``string``, ``bool``, ``hash``, ``region``,
+        ``timespan``, ``time``, ``uuid`` or ``datetime``.
+    """
+
+    kind: str
+    owner: str
+    field: str
+    type: str
+
+    def __str__(self) -> str:
+        return f"{self.owner}.{self.field}" if self.field else self.owner
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where names are looked up.
+
+    Attributes
+    ----------
+    universe : `DimensionUniverse`
+        The repository's dimensions.
+    dimensions : `DimensionGroup`
+        The query's own dimensions, which decide about unqualified fields.
+    dataset_types : `tuple` [`str`]
+        Dataset types that the query searches.
+    element : `str` or `None`
+        Element whose records are queried: its fields win over others.
+    """
+
+    universe: DimensionUniverse
+    dimensions: DimensionGroup
+    dataset_types: tuple[str, ...] = ()
+    element: str | None = None
+
+
+def dimension_column(universe: DimensionUniverse, name: str) -> ColumnRef:
+    """Column of a dimension's own value.
+
+    Parameters
+    ----------
+    universe : `DimensionUniverse`
+        The repository's dimensions.
+    name : `str`
+        The dimension.
+
+    Returns
+    -------
+    column : `ColumnRef`
+        The column.
+    """
+    return ColumnRef("dimension", name, "", universe.dimensions[name].primary_key.type)
+
+
+def element_field(element: DimensionElement, field: str) -> ColumnRef | None:
+    """Column of an element's field.
+
+    Parameters
+    ----------
+    element : `DimensionElement`
+        The element.
+    field : `str`
+        A key, an alternate key, a fact, ``region`` or ``timespan``.
+
+    Returns
+    -------
+    column : `ColumnRef` or `None`
+        `None` if the element has no such field.
+    """
+    if isinstance(element, Dimension) and field == element.primary_key.name:
+        return dimension_column(element.universe, element.name)
+    if field in element.dimensions.names:
+        return dimension_column(element.universe, field)
+    for column in element.schema:
+        if column.name == field:
+            return ColumnRef("element", element.name, field, column.type)
+    if field == "region" and element.spatial is not None:
+        return ColumnRef("element", element.name, "region", "region")
+    return None
+
+
+def _dataset_field(dataset_type: str, field: str) -> ColumnRef | None:
+    kind = DATASET_FIELDS.get(field)
+    return ColumnRef("dataset", dataset_type, field, kind) if kind is not None else None
+
+
+def resolve(parts: tuple[str, ...], scope: Scope) -> tuple[ColumnRef, str | None]:
+    """Find the column that an identifier means.
+
+    Parameters
+    ----------
+    parts : `tuple` [`str`]
+        The identifier, one to three parts.
+    scope : `Scope`
+        Where to look.
+
+    Returns
+    -------
+    column : `ColumnRef`
+        The column.
+    bound : `str` or `None`
+        ``begin`` or ``end`` if the identifier goes on with that.
+
+    Raises
+    ------
+    InvalidQueryError
+        Raised if nothing, or more than one thing, has this name.
+    """
+    if len(parts) > 1 and parts[-1] in ("begin", "end") and parts[-2] == "timespan":
+        column, _ = resolve(parts[:-1], scope)
+        return column, parts[-1]
+    if len(parts) == 1:
+        return _unqualified(parts[0], scope), None
+    if len(parts) == 2:
+        return _qualified(parts[0], parts[1], scope), None
+    # A component of a dataset type has a dot in its name.
+    owner = ".".join(parts[:-1])
+    if owner in scope.dataset_types:
+        return _qualified(owner, parts[-1], scope), None
+    raise _unknown(".".join(parts), _choices(scope))
+
+
+def _unqualified(name: str, scope: Scope) -> ColumnRef:
+    universe = scope.universe
+    if name in universe.dimensions.names:
+        return dimension_column(universe, name)
+    if scope.element is not None:
+        own = element_field(universe[scope.element], name)
+        if own is not None:
+            return own
+    found: dict[str, ColumnRef] = {}
+    for element_name in scope.dimensions.elements:
+        element = universe[element_name]
+        if isinstance(element, Dimension) and name == element.primary_key.name:
+            continue
+        column = element_field(element, name)
+        if column is not None and column.kind == "element":
+            found[f"{element_name}.{name}"] = column
+    for dataset_type in scope.dataset_types:
+        column = _dataset_field(dataset_type, name)
+        if column is not None and name != "timespan":
+            found[f"{dataset_type}.{name}"] = column
+    if len(found) > 1:
+        raise InvalidQueryError(
+            f"{name!r} can mean {' or '.join(sorted(found))}", hint="write the one that you mean in full"
+        )
+    if found:
+        return next(iter(found.values()))
+    raise _unknown(name, _choices(scope))
+
+
+def _qualified(owner: str, field: str, scope: Scope) -> ColumnRef:
+    universe = scope.universe
+    if owner in scope.dataset_types:
+        column = _dataset_field(owner, field)
+        if column is not None:
+            return column
+        if owner not in universe:
+            raise _unknown(f"{owner}.{field}", [f"{owner}.{name}" for name in DATASET_FIELDS])
+    if owner in universe:
+        element = universe[owner]
+        column = element_field(element, field)
+        if column is not None:
+            return column
+        names = [*element.dimensions.names, *(column.name for column in element.schema)]
+        raise InvalidQueryError(
+            f"{owner!r} has no field {field!r}", hint=known_names(field, names, what=f"fields of {owner}")
+        )
+    owners = [*scope.dataset_types, *(e.name for e in universe.elements)]
+    raise InvalidQueryError(
+        f"there is no dimension or searched dataset type {owner!r}", hint=known_names(owner, owners)
+    )
+
+
+def _choices(scope: Scope) -> Iterable[str]:
+    universe = scope.universe
+    skypix = set(universe.skypix_dimensions.names)
+    yield from (name for name in universe.dimensions.names if name not in skypix)
+    for element_name in scope.dimensions.elements:
+        if element_name not in skypix:
+            yield from (column.name for column in universe[element_name].schema)
+    yield from scope.dataset_types
+
+
+def _unknown(name: str, choices: Iterable[str]) -> InvalidQueryError:
+    return InvalidQueryError(
+        f"there is no dimension, field or bind variable {name!r}", hint=known_names(name, choices)
+    )
