@@ -1,0 +1,447 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A camera as an immutable value, and how one is found by name.
+
+A camera is described by a YAML file (layout: ``docs/instruments.md``).  The files of
+this package know HSC, DECam, the obs_test camera and the simulated demo camera.
+Others come from the user: a path to a file, a directory named in
+``LAKEBUTLER_CAMERA_PATH``, or an entry point of the group ``lakebutler.cameras``.
+They never come from a repository.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakebutler.errors import DimensionValueError, InstrumentError, known_names
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from lakebutler.instruments.rules import Rule
+
+__all__ = [
+    "CAMERA_PATH_VARIABLE",
+    "VISIT_SYSTEMS",
+    "Camera",
+    "Detector",
+    "FieldAngle",
+    "Filter",
+    "FocalPlane",
+    "HeaderFacts",
+    "Limits",
+    "Placement",
+    "RawFacts",
+    "camera_names",
+    "load_camera",
+]
+
+CAMERA_PATH_VARIABLE = "LAKEBUTLER_CAMERA_PATH"
+"""Environment variable with directories of camera files, separated like ``PATH``."""
+
+_OWN = Path(__file__).parent / "cameras"
+
+VISIT_SYSTEMS: Mapping[str, int] = {"one-to-one": 0, "by-group-metadata": 1, "by-seq-start-end": 2}
+"""Names and identifiers of the ways to group exposures into visits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a detector's pixels lie in the focal plane.
+
+    Attributes
+    ----------
+    bbox : `tuple` [`int`]
+        First and last pixel, both inclusive: x0, y0, x1, y1.  Pixel (0, 0) is the
+        lower left one and its centre has the coordinates (0, 0).
+    pixel_mm : `tuple` [`float`]
+        Size of a pixel in x and y, in mm.
+    reference_px : `tuple` [`float`]
+        The pixel position that lies at ``offset_mm``.
+    offset_mm : `tuple` [`float`]
+        Focal-plane position x, y, z of the reference point, in mm.
+    yaw_deg, pitch_deg, roll_deg : `float`
+        Rotation of the detector, in degrees.
+    """
+
+    bbox: tuple[int, int, int, int]
+    pixel_mm: tuple[float, float]
+    reference_px: tuple[float, float]
+    offset_mm: tuple[float, float, float]
+    yaw_deg: float = 0.0
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """One sensor of a camera.
+
+    Attributes
+    ----------
+    id : `int`
+        Number in data IDs.
+    name : `str`
+        Full name, unique in the camera.
+    raft, name_in_raft : `str` or `None`
+        Group of detectors and the name within it.
+    purpose : `str`
+        ``SCIENCE``, ``FOCUS``, ``GUIDER``, ``WAVEFRONT``...
+    placement : `Placement` or `None`
+        Where it is, if that is known.
+    """
+
+    id: int
+    name: str
+    raft: str | None
+    name_in_raft: str | None
+    purpose: str
+    placement: Placement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One physical filter.
+
+    Attributes
+    ----------
+    name : `str`
+        Name in data IDs.
+    band : `str`
+        The band it stands for.
+    aliases : `tuple` [`str`]
+        Other spellings met in headers.
+    """
+
+    name: str
+    band: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Largest identifiers plus one, as the instrument record states them."""
+
+    detector: int
+    visit: int
+    exposure: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawFacts:
+    """How raw files of a camera look.
+
+    Attributes
+    ----------
+    file_names : `tuple` [`re.Pattern`]
+        Patterns of whole file names; their named groups serve the header rules.
+    units : `str`
+        ``image``: one detector per file, its header in the primary unit, joined with
+        that of the first image unit.  ``each``: one detector per unit that has
+        ``unit_key``, each joined with the primary header.
+    unit_key : `str`
+        Keyword that marks a detector's unit, for ``each``.
+    ignore_from : `int` or `None`
+        Units whose ``unit_key`` is at least this are no detectors of the camera.
+    dataset_type, storage_class, formatter : `str`
+        What raws are registered as and read with.
+    """
+
+    file_names: tuple[re.Pattern[str], ...] = ()
+    units: str = "image"
+    unit_key: str = ""
+    ignore_from: int | None = None
+    dataset_type: str = "raw"
+    storage_class: str = "CCDData"
+    formatter: str = "fits_raw"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFacts:
+    """How a camera's headers are recognised and translated.
+
+    Attributes
+    ----------
+    translator : `str` or `None`
+        Name of an astro-metadata-translator class; `None`: use the rules.
+    match : `tuple` [`tuple` [`str`, `frozenset`]]
+        Cards, and the values one of which each must have in a file of this camera.
+    require : `tuple` [`tuple` [`str`, `frozenset`]]
+        Cards that tell a raw from a processed file of the same camera.
+    rules : `Mapping` [`str`, `Rule`]
+        Property name to rule.
+    """
+
+    translator: str | None = None
+    match: tuple[tuple[str, frozenset[object]], ...] = ()
+    require: tuple[tuple[str, frozenset[object]], ...] = ()
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldAngle:
+    """Map from the focal plane to angles about the optical axis.
+
+    Attributes
+    ----------
+    kind : `str`
+        ``radial``: ``a = f/|f| * sum(c[i] |f|**i)``, a in rad, f in mm.
+        ``radial_inverse``: ``|f| = sum(c[i] |a|**i)``.
+        ``polynomial``: ``u = f / input_scale_mm``, then
+        ``a = sum(x[i][j] u_x**i u_y**j) * output_scale_arcsec``, and y likewise.
+    coefficients : `tuple` [`float`]
+        Of the radial kinds.
+    x, y : `tuple` [`tuple` [`float`]]
+        Of the polynomial kind.
+    input_scale_mm, output_scale_arcsec : `float`
+        Of the polynomial kind.
+    """
+
+    kind: str
+    coefficients: tuple[float, ...] = ()
+    x: tuple[tuple[float, ...], ...] = ()
+    y: tuple[tuple[float, ...], ...] = ()
+    input_scale_mm: float = 1.0
+    output_scale_arcsec: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FocalPlane:
+    """Optics common to all detectors.
+
+    Attributes
+    ----------
+    plate_scale_arcsec_per_mm : `float`
+        Nominal scale.
+    flip_x : `bool`
+        Whether the x axis is mirrored between focal plane and sky.
+    padding_px : `float`
+        Pixels added around a detector when its region is computed.
+    field_angle : `FieldAngle`
+        The map to the sky.
+    """
+
+    plate_scale_arcsec_per_mm: float
+    flip_x: bool
+    padding_px: float
+    field_angle: FieldAngle
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Everything the registry and ingest need to know about a camera.
+
+    Attributes
+    ----------
+    name : `str`
+        Value of the ``instrument`` dimension.
+    title : `str`
+        One line for people.
+    class_name : `str`
+        What the instrument record names as its class; only stored, never imported.
+    limits : `Limits`
+        Bounds on identifiers.
+    visit_systems : `tuple` [`str`]
+        Ways to group exposures into visits, the default one first.
+    day_obs_offset_s : `int`
+        An observing day begins this many seconds after midnight TAI.
+    filters, detectors : `tuple`
+        What the camera has.
+    raw, header : `RawFacts`, `HeaderFacts`
+        How its files look.
+    focal_plane : `FocalPlane` or `None`
+        Its optics, if known.
+    aliases : `tuple` [`str`]
+        Other names under which `load_camera` finds it.
+    source : `str`
+        The file it was read from, for messages.
+    """
+
+    name: str
+    title: str
+    class_name: str
+    limits: Limits
+    visit_systems: tuple[str, ...]
+    day_obs_offset_s: int
+    filters: tuple[Filter, ...]
+    detectors: tuple[Detector, ...]
+    raw: RawFacts
+    header: HeaderFacts
+    focal_plane: FocalPlane | None = None
+    aliases: tuple[str, ...] = ()
+    source: str = field(default="", compare=False)
+
+    @cached_property
+    def detectors_by_id(self) -> Mapping[int, Detector]:
+        """Detectors by number."""
+        return {d.id: d for d in self.detectors}
+
+    @cached_property
+    def detectors_by_name(self) -> Mapping[str, Detector]:
+        """Detectors by full name."""
+        return {d.name: d for d in self.detectors}
+
+    @cached_property
+    def filters_by_spelling(self) -> Mapping[str, Filter]:
+        """Filters by name and by alias."""
+        spellings = {alias: f for f in self.filters for alias in f.aliases}
+        return spellings | {f.name: f for f in self.filters}
+
+    def detector(self, which: int | str) -> Detector:
+        """Find a detector by number or full name.
+
+        Parameters
+        ----------
+        which : `int` or `str`
+            Number or name.
+
+        Returns
+        -------
+        detector : `Detector`
+            The detector.
+
+        Raises
+        ------
+        DimensionValueError
+            Raised if there is none.
+        """
+        table: Mapping[int, Detector] | Mapping[str, Detector]
+        table = self.detectors_by_name if isinstance(which, str) else self.detectors_by_id
+        found = table.get(which)  # type: ignore[arg-type]
+        if found is None:
+            names = [str(k) for k in table]
+            hint = known_names(str(which), names, what="detectors")
+            raise DimensionValueError(f"camera {self.name} has no detector {which!r}", hint=hint)
+        return found
+
+    def filter(self, spelling: str) -> Filter:
+        """Find a filter by name or by a spelling met in headers.
+
+        Parameters
+        ----------
+        spelling : `str`
+            Name or alias.
+
+        Returns
+        -------
+        filter : `Filter`
+            The filter.
+
+        Raises
+        ------
+        DimensionValueError
+            Raised if there is none.
+        """
+        found = self.filters_by_spelling.get(spelling)
+        if found is None:
+            hint = known_names(spelling, [f.name for f in self.filters], what="filters")
+            raise DimensionValueError(f"camera {self.name} has no filter {spelling!r}", hint=hint)
+        return found
+
+
+def camera_names() -> tuple[str, ...]:
+    """List the cameras that `load_camera` finds by name.
+
+    Returns
+    -------
+    names : `tuple` [`str`]
+        Sorted names, without aliases.
+    """
+    return tuple(sorted({*_camera_files(), *_entry_points()}))
+
+
+def load_camera(name: str | os.PathLike[str]) -> Camera:
+    """Load a camera by name, or from a file of the user's own.
+
+    Parameters
+    ----------
+    name : `str` or path-like
+        Name or alias of a known camera, or the path of a ``.yaml`` file.
+
+    Returns
+    -------
+    camera : `Camera`
+        The camera; the same object for the same unchanged file.
+
+    Raises
+    ------
+    InstrumentError
+        Raised if there is no such camera or its description is wrong.
+    """
+    text = os.fspath(name)
+    if text.endswith((".yaml", ".yml")):
+        path = Path(text)
+        if not path.is_file():
+            raise InstrumentError(f"there is no camera file {text}")
+        return _load_file(path)
+    files, points = _camera_files(), _entry_points()
+    own = files.get(text)
+    if own is not None and (text not in points or own.parent != _OWN):
+        camera = _load_file(own)
+        if camera.name != text:
+            raise InstrumentError(f"{own}: the file is named for {text!r}, but its camera is {camera.name!r}")
+        return camera
+    if text in points:
+        return _load_file(_resolve(points[text]))
+    aliases = _aliases(tuple(files.values()))
+    if text in aliases:
+        return _load_file(aliases[text])
+    hint = known_names(text, [*files, *points, *aliases], what="cameras")
+    raise InstrumentError(f"there is no camera {text!r}", hint=hint)
+
+
+def _load_file(path: Path) -> Camera:
+    stat = path.stat()
+    return _load_unchanged(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=64)
+def _load_unchanged(path: Path, mtime_ns: int, size: int) -> Camera:
+    del mtime_ns, size  # part of the cache key
+    from lakebutler.instruments.camera_yaml import parse_camera
+
+    return parse_camera(path.read_text("utf-8"), source=str(path))
+
+
+def _camera_files() -> dict[str, Path]:
+    """Find camera files by name: the user's directories first, then our own."""
+    directories = [Path(d) for d in os.environ.get(CAMERA_PATH_VARIABLE, "").split(os.pathsep) if d]
+    found: dict[str, Path] = {}
+    for directory in [*directories, _OWN]:
+        for path in sorted(directory.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _entry_points() -> Mapping[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group="lakebutler.cameras")}
+
+
+def _resolve(point: EntryPoint) -> Path:
+    """Get the camera file of an entry point: a path, or a function that gives one."""
+    try:
+        value = point.load()
+        return Path(value() if callable(value) else value)
+    except Exception as err:  # whatever the package of others does
+        raise InstrumentError(
+            f"entry point {point.name!r} of the group lakebutler.cameras failed: {err}",
+            hint="mend or uninstall the package that declares it",
+        ) from err
+
+
+def _aliases(paths: tuple[Path, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        with contextlib.suppress(InstrumentError):  # a broken file stands in nobody else's way
+            for alias in _load_file(path).aliases:
+                found.setdefault(alias, path)
+    return found

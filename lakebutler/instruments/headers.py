@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From raw files to observations: open, recognise the camera, translate.
+
+A file that cannot be used is a result like any other: its reason, in one line.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from lakebutler.errors import ButlerError, FileFormatError, HeaderError
+from lakebutler.instruments.camera import Camera
+from lakebutler.instruments.fits_cards import HeaderUnit, read_units
+from lakebutler.instruments.observation import Observation
+from lakebutler.instruments.translate import accepts, recognise, translate
+
+__all__ = ["FileResult", "read_file", "read_files"]
+
+_POOL_PAYS_FROM = 64  # files; below, starting a worker costs more than it saves
+_CHUNK = 16
+_EXPOSURES_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What reading the header of one file gave.
+
+    Attributes
+    ----------
+    path : `str`
+        The file.
+    observations : `tuple` [`Observation`]
+        One per detector in the file; empty if it was rejected.
+    reason : `str`
+        Why it was rejected.
+    stranger : `str`
+        Name of the instrument it is of, if that is not among the cameras given.
+    """
+
+    path: str
+    observations: tuple[Observation, ...] = ()
+    reason: str = ""
+    stranger: str = ""
+
+
+def read_files(
+    paths: Sequence[str], cameras: Sequence[Camera], *, processes: int = 1
+) -> Iterator[FileResult]:
+    """Read the headers of many files.
+
+    Parameters
+    ----------
+    paths : sequence of `str`
+        Local paths or URLs.
+    cameras : sequence of `Camera`
+        The cameras whose files are wanted.
+    processes : `int`, optional
+        Worker processes; used when there are enough files to pay for their start.
+
+    Yields
+    ------
+    result : `FileResult`
+        One per path, in the order given.
+    """
+    if processes <= 1 or len(paths) < _POOL_PAYS_FROM:
+        known = _Recent()
+        for path in paths:
+            yield read_file(path, cameras, known)
+        return
+    import multiprocessing
+
+    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_set_cameras, initargs=(tuple(cameras),)
+    ) as pool:
+        yield from pool.map(_read_in_worker, paths, chunksize=_CHUNK)
+
+
+class _Recent(dict[tuple[str, int], Observation]):
+    """Observations of the exposures met last."""
+
+    def __setitem__(self, key: tuple[str, int], value: Observation) -> None:
+        if len(self) >= _EXPOSURES_KEPT:
+            del self[next(iter(self))]
+        super().__setitem__(key, value)
+
+
+_worker_cameras: list[Camera] = []
+_worker_known = _Recent()
+
+
+def _set_cameras(cameras: tuple[Camera, ...]) -> None:
+    _worker_cameras[:] = cameras
+
+
+def _read_in_worker(path: str) -> FileResult:
+    return read_file(path, _worker_cameras, _worker_known)
+
+
+def read_file(
+    path: str, cameras: Sequence[Camera], known: MutableMapping[tuple[str, int], Observation] | None = None
+) -> FileResult:
+    """Read the headers of one file and translate them.
+
+    Parameters
+    ----------
+    path : `str`
+        Local path or URL.
+    cameras : sequence of `Camera`
+        The cameras whose files are wanted.
+    known : `MutableMapping`, optional
+        Observations by instrument and exposure, looked at and added to: the detectors
+        of one exposure are then translated in full only once.
+
+    Returns
+    -------
+    result : `FileResult`
+        Its observations, or the reason why there are none.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # translators and astropy comment on old headers
+        try:
+            with _opened(path) as (stream, size):
+                units = list(read_units(stream, size))
+            return _translate_units(path, units, cameras, {} if known is None else known)
+        except ButlerError as err:
+            return FileResult(path, reason=err.message)
+        except OSError as err:
+            return FileResult(path, reason=err.strerror or str(err) or type(err).__name__)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
+    if "://" not in path:
+        with open(path, "rb") as stream:
+            yield stream, os.fstat(stream.fileno()).st_size
+        return
+    from fsspec.core import url_to_fs
+
+    filesystem, name = url_to_fs(path)
+    with filesystem.open(name, "rb", cache_type="readahead", block_size=256 * 1024) as stream:
+        yield stream, filesystem.size(name)
+
+
+def _translate_units(
+    path: str,
+    units: Sequence[HeaderUnit],
+    cameras: Sequence[Camera],
+    known: MutableMapping[tuple[str, int], Observation],
+) -> FileResult:
+    primary = units[0].cards
+    image = next((u for u in units if u.has_image), None)
+    if image is None:
+        raise FileFormatError("holds no image")
+    header = primary if image.index == 0 else primary | image.cards
+    camera = next((c for c in cameras if accepts(c, header)), None)
+    if camera is None:
+        return _stranger(path, header, cameras)
+    headers = [header] if camera.raw.units == "image" else _detector_headers(camera, units)
+    observations = tuple(translate(camera, cards, path, known) for cards in headers)
+    if not observations:
+        raise HeaderError(f"no unit with {camera.raw.unit_key}")
+    seen = set[int]()
+    for observation in observations:
+        if observation.exposure_key != observations[0].exposure_key:
+            raise HeaderError(f"holds exposures {observations[0].exposure_id} and {observation.exposure_id}")
+        if observation.detector in seen:
+            raise HeaderError(f"holds detector {observation.detector} twice")
+        seen.add(observation.detector)
+    return FileResult(path, observations)
+
+
+def _detector_headers(camera: Camera, units: Sequence[HeaderUnit]) -> Iterator[dict[str, object]]:
+    primary, raw = units[0].cards, camera.raw
+    for unit in units:
+        number = unit.cards.get(raw.unit_key)
+        if number is None:
+            continue
+        if raw.ignore_from is not None and isinstance(number, int) and number >= raw.ignore_from:
+            continue
+        yield primary | unit.cards
+
+
+def _stranger(path: str, header: Mapping[str, object], cameras: Sequence[Camera]) -> FileResult:
+    name = recognise(header)
+    wanted = " or ".join(c.name for c in cameras)
+    if name is None:
+        return FileResult(path, reason=f"the header is of no known camera (wanted: {wanted or 'none'})")
+    reason = f"the header is of {name}, not of {wanted}" if wanted else f"the header is of {name}"
+    return FileResult(path, reason=reason, stranger=name)
