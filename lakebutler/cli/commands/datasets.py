@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``register-dataset-type``, ``ingest-files`` and ``retrieve-artifacts``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lakebutler.cli.failure import NOTHING_FOUND
+from lakebutler.cli.names import one_dataset_type
+from lakebutler.cli.options import Selection, parse_data_id, selection_options, transfer_option
+from lakebutler.cli.output import Listing, emit
+from lakebutler.cli.refine import split_names
+from lakebutler.cli.select import select_datasets
+from lakebutler.cli.session import Session, pass_session
+from lakebutler.cli.verb import Verb
+from lakebutler.errors import FileFormatError
+
+if TYPE_CHECKING:
+    from lakebutler.datasets.dataset_ref import DatasetRef
+    from lakebutler.datasets.dataset_type import DatasetType
+
+__all__ = ["ingest_files", "register_dataset_type", "retrieve_artifacts"]
+
+
+@click.command("register-dataset-type", cls=Verb)
+@click.argument("dataset_type")
+@click.argument("storage_class")
+@click.argument("dimensions", nargs=-1)
+@click.option("--is-calibration/--no-is-calibration", default=False, help="Whether it may be certified.")
+@pass_session
+def register_dataset_type(
+    session: Session,
+    *,
+    dataset_type: str,
+    storage_class: str,
+    dimensions: tuple[str, ...],
+    is_calibration: bool,
+) -> None:
+    """Register a dataset type by its name, STORAGE_CLASS and DIMENSIONS."""
+    from lakebutler.datasets.dataset_type import DatasetType
+
+    butler = session.butler(writeable=True)
+    new = DatasetType(
+        dataset_type,
+        split_names(dimensions),
+        storage_class,
+        universe=butler.dimensions,
+        isCalibration=is_calibration,
+    )
+    registered = butler.registry.registerDatasetType(new)
+    shown = ", ".join(new.dimensions.required) or "no dimensions"
+    click.echo(
+        f"{'registered' if registered else 'already registered'}: {dataset_type} ({storage_class}; {shown})"
+    )
+
+
+@click.command("ingest-files", cls=Verb)
+@click.argument("dataset_type")
+@click.argument("run")
+@click.argument("table_file")
+@click.option(
+    "--formatter", help="Key of the formatter that reads the files; by default that of the storage class."
+)
+@click.option(
+    "--id-generation-mode",
+    type=click.Choice(["UNIQUE", "DATAID_TYPE", "DATAID_TYPE_RUN"], case_sensitive=False),
+    default="UNIQUE",
+    show_default=True,
+    help="How the datasets get their ids.",
+)
+@click.option("--data-id", multiple=True, metavar="KEY=VALUE", help="Data ID values that all files share.")
+@click.option(
+    "--prefix",
+    metavar="DIR",
+    help="Where relative paths in the table begin; the current directory by default.",
+)
+@click.option(
+    "--track-file-attrs/--no-track-file-attrs", default=True, help="Record size and checksum of each file."
+)
+@transfer_option("auto")
+@pass_session
+def ingest_files(
+    session: Session,
+    *,
+    dataset_type: str,
+    run: str,
+    table_file: str,
+    formatter: str | None,
+    id_generation_mode: str,
+    data_id: tuple[str, ...],
+    prefix: str | None,
+    track_file_attrs: bool,
+    transfer: str,
+) -> None:
+    """Ingest the files named in TABLE_FILE as datasets DATASET_TYPE in RUN.
+
+    TABLE_FILE is a table (CSV, ECSV, FITS, ...): the first column is the path or URL of a file, the others
+    are data ID values, named after dimensions. Dimension records must exist already.
+    """
+    from lakebutler.datasets.file_dataset import FileDataset
+
+    fixed = parse_data_id(data_id)
+    butler = session.butler(writeable=True)
+    found = one_dataset_type(butler, dataset_type)
+    names, rows = _read_table(table_file)
+    refs = _refs_by_path(found, run, names, rows, fixed, id_generation_mode, prefix or os.getcwd())
+    files = [FileDataset(path=path, refs=several, formatter=formatter) for path, several in refs.items()]
+    butler.ingest(*files, transfer=transfer, record_validation_info=track_file_attrs)
+    click.echo(f"{run}: {len(files)} {dataset_type} ingested ({transfer})")
+
+
+def _refs_by_path(
+    dataset_type: DatasetType,
+    run: str,
+    names: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    fixed: dict[str, Any],
+    mode: str,
+    prefix: str,
+) -> dict[str, list[DatasetRef]]:
+    from lakebutler.datasets.dataset_ref import DatasetRef
+    from lakebutler.dimensions.coordinate import DataCoordinate
+    from lakebutler.ids import DatasetIdGenEnum
+
+    generation = DatasetIdGenEnum[mode.upper()]
+    refs: dict[str, list[DatasetRef]] = {}
+    for path, *values in rows:
+        place = str(path) if "://" in str(path) else os.path.join(prefix, str(path))
+        data_id = dict(zip(names[1:], values, strict=True)) | fixed
+        coordinate = DataCoordinate.standardize(data_id, dimensions=dataset_type.dimensions)
+        refs.setdefault(place, []).append(
+            DatasetRef(dataset_type, coordinate, run, id_generation_mode=generation)
+        )
+    return refs
+
+
+def _read_table(table_file: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    from astropy.table import Table
+
+    if not os.path.exists(table_file) and "://" not in table_file:
+        raise FileNotFoundError(2, "no such file or directory", table_file)
+    try:
+        table = Table.read(table_file)
+    except Exception as exc:  # each reader of astropy fails in its own way
+        try:
+            table = Table.read(table_file, format="ascii")
+        except Exception:
+            line = str(exc).strip().splitlines()[0][:200]
+            raise FileFormatError(f"{table_file}: not a table that astropy reads: {line}") from None
+    if not table.colnames or not len(table):
+        raise FileFormatError(f"{table_file}: the table is empty")
+    columns = [table[name].tolist() for name in table.colnames]
+    return list(table.colnames), list(zip(*columns, strict=True))
+
+
+@click.command("retrieve-artifacts", cls=Verb, paths=True)
+@click.argument("destination")
+@selection_options(order_by=True)
+@transfer_option("auto")
+@click.option("-v", "--verbose", is_flag=True, help="List the files made.")
+@click.option(
+    "--preserve-path/--no-preserve-path", default=True, help="Keep the directories of the repository."
+)
+@click.option("--clobber/--no-clobber", default=False, help="Overwrite files that exist.")
+@pass_session
+@click.pass_context
+def retrieve_artifacts(
+    ctx: click.Context,
+    session: Session,
+    *,
+    destination: str,
+    selection: Selection,
+    transfer: str,
+    verbose: bool,
+    preserve_path: bool,
+    clobber: bool,
+    exit_code: bool,
+) -> None:
+    """Copy the files of the datasets found to DESTINATION."""
+    butler = session.butler()
+    refs = [ref for _, several in select_datasets(butler, selection) for ref in several]
+    made: Sequence[Any] = []
+    if refs:
+        made = butler.retrieveArtifacts(
+            refs, destination, transfer=transfer, preserve_path=preserve_path, overwrite=clobber
+        )
+    if verbose:
+        emit(Listing(("file",), [(str(path),) for path in made]))
+    click.echo(f"{destination}: {len(made)} file{'' if len(made) == 1 else 's'} of {len(refs)} datasets")
+    if exit_code and not refs:
+        ctx.exit(NOTHING_FOUND)

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Listings as a table for a person, or as JSON, CSV or TSV for a program.
+
+On a terminal a listing is an aligned table; piped, it is tab-separated with one
+header line; ``--json`` is one array of objects, one object to a line; ``--csv``
+is RFC 4180.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from lakebutler.cli.failure import NOTHING_FOUND
+from lakebutler.cli.session import say
+
+__all__ = ["FORMATS", "Listing", "emit", "finish", "format_options", "merge", "plain"]
+
+FORMATS = ("auto", "table", "json", "csv", "tsv")
+
+_RICH_ROWS = 500
+"""Above so many rows a table is aligned without rich, which lays out all rows at once and slowly."""
+
+_WIDEST_CELL = 60
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Rows with names for their columns.
+
+    Parameters
+    ----------
+    columns : `tuple` [`str`, ...]
+        Names of the columns.
+    rows : sequence of `tuple`
+        Values: text, numbers, booleans, `None`, UUIDs, times, bytes, lists.
+    title : `str`, optional
+        A line above the table, for a person only.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+    title: str | None = None
+
+    def records(self) -> Iterable[dict[str, Any]]:
+        """Rows as mappings."""
+        return (dict(zip(self.columns, row, strict=True)) for row in self.rows)
+
+
+def format_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json``, ``--csv``, ``--tsv`` and ``--table`` to a verb, as argument ``output``.
+
+    Parameters
+    ----------
+    function : callable
+        The verb.
+
+    Returns
+    -------
+    function : callable
+        The same, with the options.
+    """
+    helps = {
+        "json": "One JSON array of objects, one to a line.",
+        "csv": "Comma-separated, with a header line.",
+        "tsv": "Tab-separated, with a header line (the default when piped).",
+        "table": "An aligned table (the default on a terminal).",
+    }
+    for name, text in reversed(helps.items()):
+        option = click.option(
+            f"--{name}", "output", flag_value=name, default="auto" if name == "json" else None, help=text
+        )
+        function = option(function)
+    return function
+
+
+def emit(listings: Listing | Sequence[Listing], output: str = "auto") -> int:
+    """Print listings to standard output.
+
+    Parameters
+    ----------
+    listings : `Listing` or sequence of `Listing`
+        What to print.  Formats for programs merge several into one.
+    output : `str`, optional
+        One of `FORMATS`.
+
+    Returns
+    -------
+    rows : `int`
+        How many rows were printed.
+    """
+    several = [listings] if isinstance(listings, Listing) else list(listings)
+    if output == "auto":
+        output = "table" if sys.stdout.isatty() else "tsv"
+    writer = {"json": _write_json, "csv": _write_csv, "tsv": _write_tsv}.get(output)
+    if writer is not None:
+        writer(merge(several))
+    else:
+        for number, listing in enumerate(several):
+            if number:
+                click.echo()
+            _write_table(listing)
+    return sum(len(listing.rows) for listing in several)
+
+
+def finish(listings: Listing | Sequence[Listing], output: str, *, nothing: str, exit_code: bool) -> None:
+    """Print listings, and say so if there is nothing in them.
+
+    Parameters
+    ----------
+    listings : `Listing` or sequence of `Listing`
+        What to print.
+    output : `str`
+        One of `FORMATS`.
+    nothing : `str`
+        The line on standard error if no row was found.
+    exit_code : `bool`
+        Whether finding nothing ends the program with code 1.
+    """
+    if not emit(listings, output):
+        say(nothing)
+        if exit_code:
+            click.get_current_context().exit(NOTHING_FOUND)
+
+
+def merge(listings: Sequence[Listing]) -> Listing:
+    """Make one listing of several, with the union of their columns.
+
+    Parameters
+    ----------
+    listings : sequence of `Listing`
+        Any number.
+
+    Returns
+    -------
+    listing : `Listing`
+        Columns in order of first appearance; what a row does not have is `None`.
+    """
+    if len(listings) == 1:
+        return listings[0]
+    columns = tuple(dict.fromkeys(name for listing in listings for name in listing.columns))
+    rows = [
+        tuple(record.get(name) for name in columns) for listing in listings for record in listing.records()
+    ]
+    return Listing(columns, rows)
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into one that JSON has.
+
+    Parameters
+    ----------
+    value : object
+        A cell.
+
+    Returns
+    -------
+    plain : object
+        Text, number, boolean, `None`, list or mapping of such.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    value = plain(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _one_line(value: Any) -> str:
+    """A cell that stays in its row and cannot play tricks with the terminal."""
+    text = _text(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _write_json(listing: Listing) -> None:
+    first = True
+    for record in listing.records():
+        line = json.dumps({key: plain(value) for key, value in record.items()}, ensure_ascii=False)
+        click.echo(("[" if first else ",\n ") + line, nl=False)
+        first = False
+    click.echo("[]" if first else "]")
+
+
+def _write_csv(listing: Listing) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow(listing.columns)
+    for row in listing.rows:
+        writer.writerow([_text(value) for value in row])
+        if buffer.tell() > 1 << 16:
+            click.echo(buffer.getvalue(), nl=False)
+            buffer.seek(0)
+            buffer.truncate()
+    click.echo(buffer.getvalue(), nl=False)
+
+
+def _write_tsv(listing: Listing) -> None:
+    click.echo("\t".join(listing.columns))
+    for row in listing.rows:
+        click.echo("\t".join(_one_line(value) for value in row))
+
+
+def _write_table(listing: Listing) -> None:
+    if listing.title:
+        click.echo(listing.title)
+    if sys.stdout.isatty() and len(listing.rows) <= _RICH_ROWS and os.environ.get("TERM") != "dumb":
+        _write_rich(listing)
+    else:
+        _write_aligned(listing)
+
+
+def _write_rich(listing: Listing) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, name in enumerate(listing.columns):
+        right = any(_is_number(row[index]) for row in listing.rows)
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in listing.rows:
+        table.add_row(*(Text(_shortened(_one_line(value))) for value in row))
+    Console(highlight=False).print(table)
+
+
+def _write_aligned(listing: Listing) -> None:
+    cells = [[_shortened(_one_line(value)) for value in row] for row in listing.rows]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(listing.columns)]
+    right = [any(_is_number(row[i]) for row in listing.rows) for i in range(len(widths))]
+
+    def line(texts: Sequence[str]) -> str:
+        parts = [t.rjust(w) if r else t.ljust(w) for t, w, r in zip(texts, widths, right, strict=True)]
+        return "  ".join(parts).rstrip()
+
+    click.echo(line(listing.columns))
+    click.echo("  ".join("-" * width for width in widths))
+    for row in cells:
+        click.echo(line(row))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _WIDEST_CELL else text[: _WIDEST_CELL - 1] + "…"

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What one call of the command line knows: which repository, how talkative.
+
+The repository is, in this order: ``-R/--repo``; the first positional argument
+where that is one (as in the incumbent); ``LAKEBUTLER_REPO``; the nearest one at
+or above the current directory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lakebutler.config import find_repository, has_repository
+from lakebutler.errors import NotARepositoryError
+from lakebutler.progress import NullProgress, Progress
+
+if TYPE_CHECKING:
+    from lakebutler.butler.butler import Butler
+
+__all__ = ["ENVIRONMENT", "Session", "first_is_repository", "looks_like_place", "pass_session", "say"]
+
+ENVIRONMENT = "LAKEBUTLER_REPO"
+"""Environment variable that names the repository."""
+
+
+def say(message: str) -> None:
+    """Print a line for a person to standard error.
+
+    Parameters
+    ----------
+    message : `str`
+        The line.
+    """
+    click.echo(message, err=True)
+
+
+def looks_like_place(text: str) -> bool:
+    """Whether an argument can only be a path or a URL, never a name in a repository.
+
+    Parameters
+    ----------
+    text : `str`
+        The argument.
+
+    Returns
+    -------
+    place : `bool`
+        True for ``./x``, ``../x``, ``/x``, ``~/x``, ``.``, ``..`` and URLs.
+    """
+    return text in {".", ".."} or text.startswith(("./", "../", "/", "~")) or "://" in text
+
+
+def first_is_repository(
+    positionals: Sequence[str],
+    *,
+    most: int | None,
+    paths: bool = False,
+    exists: Callable[[str], bool] = has_repository,
+) -> bool:
+    """Decide whether the first positional argument of a verb is its REPO.
+
+    Parameters
+    ----------
+    positionals : sequence of `str`
+        The positional arguments as typed.
+    most : `int` or `None`
+        How many the verb takes besides REPO; `None` for any number.
+    paths : `bool`, optional
+        Whether the verb's own first argument is a path itself.
+    exists : callable, optional
+        Whether a place holds a repository.
+
+    Returns
+    -------
+    is_repository : `bool`
+        True if the first one is the repository.
+    """
+    if not positionals:
+        return False
+    if most is not None and len(positionals) > most:
+        return True
+    first = positionals[0]
+    if looks_like_place(first) and not paths:
+        return True
+    return bool(first) and exists(first)
+
+
+@dataclass
+class Session:
+    """State of one call.
+
+    Parameters
+    ----------
+    repo : `str`, optional
+        Value of ``-R``.
+    verbose : `bool`, optional
+        Whether to show tracebacks and details.
+    progress : `bool` or `None`, optional
+        Whether to show progress; by default if standard error is a terminal.
+    positional : `str`, optional
+        REPO, where it was given by position.
+    """
+
+    repo: str | None = None
+    verbose: bool = False
+    progress: bool | None = None
+    positional: str | None = None
+
+    def repository(self) -> str:
+        """Find the repository that this call is about.
+
+        Returns
+        -------
+        place : `str`
+            Path or URL; not checked unless it was found by walking upward.
+
+        Raises
+        ------
+        NotARepositoryError
+            Raised if none was given and none is at or above the current directory.
+        """
+        for source, given in (
+            ("-R", self.repo),
+            ("REPO", self.positional),
+            (ENVIRONMENT, os.environ.get(ENVIRONMENT)),
+        ):
+            if given is not None and (given or source != ENVIRONMENT):
+                if not given.strip():
+                    raise NotARepositoryError(f"{source} is empty", hint="give a directory or a URL")
+                return given
+        here = os.getcwd()
+        found = find_repository(here)
+        if found is None:
+            raise NotARepositoryError(
+                f"no repository was given, and none is at {here} or above",
+                hint=f"say which with -R REPO or {ENVIRONMENT}, or make one: lakebutler create REPO",
+            )
+        levels = len(os.path.relpath(here, found).split(os.sep))
+        if found != here:
+            say(f"using the repository {found} ({levels} level{'s' if levels > 1 else ''} up)")
+        return found
+
+    def butler(self, *, writeable: bool = False, **options: Any) -> Butler:
+        """Open the repository.
+
+        Parameters
+        ----------
+        writeable : `bool`, optional
+            Whether the verb writes.
+        **options
+            More arguments of `Butler.from_config`.
+
+        Returns
+        -------
+        butler : `Butler`
+            The open repository.
+        """
+        from lakebutler.butler.butler import Butler
+
+        return Butler.from_config(self.repository(), writeable=writeable, **options)
+
+    def watcher(self) -> Progress:
+        """Who is told about progress: a bar on a terminal, else nobody."""
+        import sys
+
+        wanted = self.progress if self.progress is not None else sys.stderr.isatty()
+        if not wanted:
+            return NullProgress()
+        from lakebutler.cli.progress_bar import BarProgress
+
+        return BarProgress()
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
