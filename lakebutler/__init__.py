@@ -2,30 +2,16 @@
 """A data butler for astronomy on a versioned data lake.
 
 The public names are those of ``__all__``.  All but the errors are loaded when they
-are first used (PEP 562), so that ``import lakebutler`` imports nothing heavy.
+are first used (PEP 562), so that ``import lakebutler`` imports nothing heavy;
+type checkers find them in ``__init__.pyi``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakebutler import errors
 from lakebutler.errors import *
-
-if TYPE_CHECKING:
-    from lakebutler.butler.butler import Butler
-    from lakebutler.collections.collection import CollectionInfo, CollectionType
-    from lakebutler.datasets.dataset_ref import DatasetRef
-    from lakebutler.datasets.dataset_type import DatasetType
-    from lakebutler.datasets.file_dataset import FileDataset
-    from lakebutler.datasets.storage_class import StorageClass, StorageClassFactory
-    from lakebutler.dimensions.coordinate import DataCoordinate
-    from lakebutler.dimensions.elements import Dimension, DimensionElement
-    from lakebutler.dimensions.group import DimensionGroup
-    from lakebutler.dimensions.records import DimensionRecord
-    from lakebutler.dimensions.universe import DimensionUniverse
-    from lakebutler.ids import DatasetIdGenEnum
-    from lakebutler.timespan import Timespan
 
 __version__ = "0.1.0"
 
@@ -48,26 +34,7 @@ _HOMES: dict[str, str] = {
     "Timespan": "lakebutler.timespan",
 }
 
-__all__ = [
-    "Butler",
-    "CollectionInfo",
-    "CollectionType",
-    "DataCoordinate",
-    "DatasetIdGenEnum",
-    "DatasetRef",
-    "DatasetType",
-    "Dimension",
-    "DimensionElement",
-    "DimensionGroup",
-    "DimensionRecord",
-    "DimensionUniverse",
-    "FileDataset",
-    "StorageClass",
-    "StorageClassFactory",
-    "Timespan",
-    "__version__",
-]
-__all__ += errors.__all__
+__all__ = [*_HOMES, *errors.__all__, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from lakebutler.butler.butler import Butler as Butler
+from lakebutler.collections.collection import (
+    CollectionInfo as CollectionInfo,
+)
+from lakebutler.collections.collection import (
+    CollectionType as CollectionType,
+)
+from lakebutler.datasets.dataset_ref import DatasetRef as DatasetRef
+from lakebutler.datasets.dataset_type import DatasetType as DatasetType
+from lakebutler.datasets.file_dataset import FileDataset as FileDataset
+from lakebutler.datasets.storage_class import (
+    StorageClass as StorageClass,
+)
+from lakebutler.datasets.storage_class import (
+    StorageClassFactory as StorageClassFactory,
+)
+from lakebutler.dimensions.coordinate import DataCoordinate as DataCoordinate
+from lakebutler.dimensions.elements import Dimension as Dimension
+from lakebutler.dimensions.elements import DimensionElement as DimensionElement
+from lakebutler.dimensions.group import DimensionGroup as DimensionGroup
+from lakebutler.dimensions.records import DimensionRecord as DimensionRecord
+from lakebutler.dimensions.universe import DimensionUniverse as DimensionUniverse
+from lakebutler.errors import *
+from lakebutler.ids import DatasetIdGenEnum as DatasetIdGenEnum
+from lakebutler.timespan import Timespan as Timespan
+
+__version__: str
