@@ -176,7 +176,7 @@ def batch_table(
     import pyarrow as pa
 
     n = len(refs)
-    schema = layout.schema.arrow_schema()
+    schema = layout.schema.arrow
     runs = [ref.run for ref in refs]
     columns: list[Any] = [
         _strings([ref.datasetType.name for ref in refs]),
@@ -217,7 +217,7 @@ def key_table(layout: DatasetLayout, refs: Sequence[DatasetRef], collection: str
     """
     import pyarrow as pa
 
-    schema = layout.schema.arrow_schema()
+    schema = layout.schema.arrow
     n = len(refs)
     columns: list[Any] = [
         _strings([ref.datasetType.name for ref in refs]),

@@ -315,7 +315,7 @@ def _check_runs(snapshot: Snapshot, change: Change, refs: Sequence[DatasetRef], 
                 collections.collection_type(snapshot, run)  # raises, with the nearest names
             registered = collections.register_collection(snapshot, run, collections.CollectionType.RUN)
             assert registered is not None
-            change.absorb(registered)
+            change.extend(registered)
         elif present["type"] != collections.CollectionType.RUN.name:
             raise MissingCollectionError(
                 f"cannot put datasets into collection {run!r}: it is of type {present['type']}, not RUN",

@@ -233,7 +233,7 @@ def _missing(
 def _match_keys(snapshot: Snapshot, element: DimensionElement, keys: Sequence[tuple[Any, ...]]) -> list[int]:
     import pyarrow as pa
 
-    schema = dimension_schema(element).arrow_schema()
+    schema = dimension_schema(element).arrow
     names = tuple(element.required.names)
     arrays = [
         pa.array(column, schema.field(name).type)
@@ -322,7 +322,7 @@ def insert_records(
     if existing:
         change.delete(schema.name, tuple(element.required.names), [keys[i] for i in sorted(existing)])
     if len(records) <= SMALL:
-        change.append_rows(schema.name, [record_to_row(element, record) for record in records])
+        change.append_rows(schema.name, [record_to_row(record) for record in records])
     else:
         change.append_table(schema.name, records_to_table(element, records))
     return change
@@ -410,7 +410,7 @@ def _alternate_holders(
 ) -> Iterable[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     import pyarrow as pa
 
-    schema = dimension_schema(element).arrow_schema()
+    schema = dimension_schema(element).arrow
     arrays = [
         pa.array(values, schema.field(name).type)
         for name, values in zip(columns, zip(*places, strict=True), strict=True)

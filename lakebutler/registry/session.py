@@ -33,8 +33,7 @@ class _Open:
 
     base: Snapshot
     working: Snapshot
-    steps: list[Build] = field(default_factory=list)
-    change: Change | None = None
+    steps: list[tuple[Build, Change]] = field(default_factory=list)
     op: str = ""
 
 
@@ -140,10 +139,8 @@ class Session:
         if change is None:
             return
         self._open.working = self._open.working.apply(change)
-        self._open.steps.append(build)
+        self._open.steps.append((build, change))
         self._open.op = self._open.op or op
-        merged = Change() if self._open.change is None else self._open.change
-        self._open.change = merged.merged(change)
 
     @contextlib.contextmanager
     def transaction(self, *, message: str = "") -> Iterator[None]:
@@ -176,33 +173,35 @@ class Session:
     def _inner(self) -> Iterator[None]:
         outer = self._open
         assert outer is not None
-        mark = (outer.working, len(outer.steps), outer.change, outer.op)
+        mark = (outer.working, len(outer.steps), outer.op)
         try:
             yield
         except BaseException:
-            outer.working, count, outer.change, outer.op = mark
+            outer.working, count, outer.op = mark
             del outer.steps[count:]
             raise
 
     def _commit(self, message: str) -> None:
         opened = self._open
         assert opened is not None
-        if opened.change is None:
+        if not opened.steps:
             return
-        steps = tuple(opened.steps)
+        builds = tuple(build for build, _ in opened.steps)
+        whole = Change()
+        for _, change in opened.steps:
+            whole.extend(change)
 
         def replay(snapshot: Snapshot) -> Change | None:
-            whole: Change | None = None
+            again = Change()
             working = snapshot
-            for step in steps:
-                change = step(working)
-                if change is None:
-                    continue
-                working = working.apply(change)
-                whole = (Change() if whole is None else whole).merged(change)
-            return whole
+            for build in builds:
+                change = build(working)
+                if change is not None:
+                    working = working.apply(change)
+                    again.extend(change)
+            return again or None
 
-        op = opened.op if len(steps) == 1 else "transaction"
-        snapshot = self.lake.commit(replay, op=op, message=message, base=opened.base, change=opened.change)
+        op = opened.op if len(builds) == 1 else "transaction"
+        snapshot = self.lake.commit(replay, op=op, message=message, base=opened.base, change=whole)
         if self._held is not None:
             self._held = snapshot

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`Query`: dimensions, dataset searches and conditions, gathered step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lakebutler.collections.collection import CollectionType
+from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.dimensions.group import DimensionGroup
+from lakebutler.dimensions.universe import DimensionUniverse
+from lakebutler.errors import DimensionNameError, InvalidQueryError, MissingDatasetTypeError, known_names
+from lakebutler.query.plan import DatasetSearch
+from lakebutler.query.request import Request, split_arguments
+from lakebutler.query.results import (
+    DataCoordinateQueryResults,
+    DatasetRefQueryResults,
+    DimensionRecordQueryResults,
+)
+from lakebutler.registry import collections
+from lakebutler.registry.registry import Registry
+
+__all__ = ["Query"]
+
+
+class Query:
+    """A query on one snapshot of a repository; immutable.
+
+    Parameters
+    ----------
+    registry : `Registry`
+        What is queried.
+    defaults : sequence of `str`
+        Collections to search where none are given.
+    default_data_id : mapping
+        Values of governors to use where the query needs but does not fix them.
+    """
+
+    def __init__(self, registry: Registry, defaults: Sequence[str], default_data_id: Mapping[str, Any]) -> None:
+        self._registry = registry
+        self._defaults = tuple(defaults)
+        empty = registry.universe.empty
+        self._snapshot = registry.snapshot
+        self._request = Request(dimensions=empty, joined=empty, defaults=dict(default_data_id))
+
+    def _with(self, request: Request) -> Query:
+        other = object.__new__(Query)
+        other.__dict__.update(self.__dict__)
+        other._request = request
+        return other
+
+    @property
+    def universe(self) -> DimensionUniverse:
+        """The repository's dimensions."""
+        return self._registry.universe
+
+    @property
+    def constraint_dimensions(self) -> DimensionGroup:
+        """Dimensions joined so far."""
+        return self._request.joined.union(*(s.dimensions for s in self._request.searches))
+
+    @property
+    def constraint_dataset_types(self) -> frozenset[str]:
+        """Dataset types searched so far."""
+        return frozenset(search.name for search in self._request.searches)
+
+    def where(self, *args: object, bind: Mapping[str, Any] | None = None, **kwargs: Any) -> Query:
+        """Add conditions; all of them must hold.
+
+        Parameters
+        ----------
+        *args
+            Where-expressions, data IDs and mappings.
+        bind : mapping, optional
+            Values of bind variables in the expressions.
+        **kwargs
+            Dimension values to fix.
+
+        Returns
+        -------
+        query : `Query`
+            The narrower query.
+        """
+        return self._with(self._request.where(*split_arguments(args, kwargs, bind)))
+
+    def join_dimensions(self, dimensions: Iterable[str] | DimensionGroup) -> Query:
+        """Join dimensions that are not part of the result."""
+        group = self.universe.conform(dimensions)
+        return self._with(replace(self._request, joined=self._request.joined.union(group)))
+
+    def join_dataset_search(
+        self, dataset_type: str | DatasetType, collections: str | Sequence[str] | None = None
+    ) -> Query:
+        """Join a search: only data IDs for which such a dataset exists remain.
+
+        Parameters
+        ----------
+        dataset_type : `str` or `DatasetType`
+            What to search.
+        collections : `str` or sequence of `str`, optional
+            Where; the default collections if not given.
+
+        Returns
+        -------
+        query : `Query`
+            The narrower query.
+        """
+        search, _ = self._search(dataset_type, collections, find_first=True, is_result=False)
+        if search.name in self.constraint_dataset_types:
+            raise InvalidQueryError(f"dataset type {search.name!r} is searched already")
+        return self._with(replace(self._request, searches=(*self._request.searches, search)))
+
+    def datasets(
+        self,
+        dataset_type: str | DatasetType,
+        collections: str | Sequence[str] | None = None,
+        *,
+        find_first: bool = True,
+    ) -> DatasetRefQueryResults:
+        """Find datasets.
+
+        Parameters
+        ----------
+        dataset_type : `str` or `DatasetType`
+            Which.
+        collections : `str` or sequence of `str`, optional
+            Where, in search order; the default collections if not given.
+        find_first : `bool`, optional
+            Whether only the first dataset of each data ID counts; globs among
+            the collections have no order and need it to be false.
+
+        Returns
+        -------
+        results : `DatasetRefQueryResults`
+            The datasets.
+        """
+        search, kind = self._search(dataset_type, collections, find_first=find_first, is_result=True)
+        others = tuple(s for s in self._request.searches if s.name != search.name)
+        request = replace(self._request, dimensions=search.dimensions, searches=(search, *others))
+        return DatasetRefQueryResults(request, self._snapshot, kind)
+
+    def data_ids(self, dimensions: Iterable[str] | str | DimensionGroup) -> DataCoordinateQueryResults:
+        """Find data IDs.
+
+        Parameters
+        ----------
+        dimensions : iterable of `str`, `str` or `DimensionGroup`
+            Their dimensions.
+
+        Returns
+        -------
+        results : `DataCoordinateQueryResults`
+            The data IDs.
+        """
+        group = self.universe.conform(dimensions)
+        return DataCoordinateQueryResults(replace(self._request, dimensions=group), self._snapshot)
+
+    def dimension_records(self, element: str) -> DimensionRecordQueryResults:
+        """Find dimension records.
+
+        Parameters
+        ----------
+        element : `str`
+            The dimension element.
+
+        Returns
+        -------
+        results : `DimensionRecordQueryResults`
+            The records.
+        """
+        if element not in self.universe:
+            raise DimensionNameError(
+                f"there is no dimension {element!r}", hint=known_names(element, self.universe.elements.names)
+            )
+        found = self.universe[element]
+        if not found.has_own_table:
+            raise InvalidQueryError(
+                f"{element!r} has no records of its own", hint=f"query_data_ids([{element!r}]) lists its values"
+            )
+        request = replace(self._request, dimensions=found.minimal_group, element=element)
+        return DimensionRecordQueryResults(request, self._snapshot, found)
+
+    def _search(
+        self,
+        dataset_type: str | DatasetType,
+        names: str | Sequence[str] | None,
+        *,
+        find_first: bool,
+        is_result: bool,
+    ) -> tuple[DatasetSearch, DatasetType]:
+        kind = self._registry.dataset_type(dataset_type)
+        parent, component = kind.nameAndComponent()
+        if component is not None and not is_result:
+            raise MissingDatasetTypeError(f"cannot join a search for component {kind.name!r}", hint=f"use {parent!r}")
+        path = self._path(names, find_first=find_first)
+        return DatasetSearch(parent, kind.dimensions, path, find_first, is_result), kind
+
+    def _path(self, names: str | Sequence[str] | None, *, find_first: bool) -> tuple[tuple[str, CollectionType], ...]:
+        expression = self._defaults if names is None else [names] if isinstance(names, str) else list(names)
+        if not expression:
+            from lakebutler.errors import NoDefaultCollectionError
+
+            known = self._snapshot.state(collections.KIND)
+            raise NoDefaultCollectionError(
+                "no collections to search: none are given, and the butler has no default",
+                hint=f"pass collections=; {known_names('', known, what='collections')}",
+            )
+        state = self._snapshot.state(collections.KIND)
+        if find_first:
+            for name in expression:
+                if name not in state and collections.is_pattern(name):
+                    raise InvalidQueryError(
+                        f"collection pattern {name!r} has no search order",
+                        hint="name the collections, or pass find_first=False",
+                    )
+        chosen = collections.query_collections(self._snapshot, list(expression), flatten_chains=True)
+        return tuple((name, collections.collection_type(self._snapshot, name)) for name in chosen)
