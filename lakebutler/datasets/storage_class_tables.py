@@ -38,8 +38,9 @@ def astropy_to_arrow(table: Table) -> pyarrow.Table:
     """
     import pyarrow
     from astropy.table import meta, serialize
+    from astropy.utils.data_info import serialize_context_as
 
-    with serialize.serialize_context_as("parquet"):
+    with serialize_context_as("parquet"):
         flat = serialize.represent_mixins_as_columns(table)
     arrays = [_column_to_arrow(flat[name]) for name in flat.colnames]
     fields = []
@@ -122,6 +123,7 @@ def arrow_to_astropy(table: pyarrow.Table) -> Table:
 
 def _restore(table: Table, text: str) -> Table:
     from astropy.table import meta, serialize
+    from astropy.utils.data_info import serialize_context_as
     from yaml import YAMLError
 
     try:

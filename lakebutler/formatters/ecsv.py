@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ECSV: tables as text, with units and metadata (astropy's APE 6)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from lakebutler.formatters.formatter import Formatter, Source
+
+__all__ = ["EcsvFormatter"]
+
+
+class EcsvFormatter(Formatter):
+    """An astropy table as text."""
+
+    key = "ecsv"
+    extension = ".ecsv"
+    family = "ecsv"
+
+    def read(
+        self, source: Source, component: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Read the table."""
+        from astropy.table import Table
+
+        self.check_request(component, parameters)
+        return Table.read(source.read().decode(), format="ascii.ecsv")
+
+    def write(self, obj: Any, file: BinaryIO) -> None:
+        """Write a table."""
+        text = io.StringIO()
+        obj.write(text, format="ascii.ecsv")
+        file.write(text.getvalue().encode())

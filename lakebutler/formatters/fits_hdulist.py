@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""FITS files whole, as astropy `~astropy.io.fits.HDUList` in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from lakebutler.errors import FileFormatError
+from lakebutler.formatters.fits import open_fits, parse_hdu, pick_hdu, require_whole
+from lakebutler.formatters.formatter import Formatter, Source
+
+__all__ = ["FitsHduListFormatter"]
+
+
+class FitsHduListFormatter(Formatter):
+    """All HDUs of a file, in memory: there is nothing to close.
+
+    Parameter and option ``hdu`` read one HDU only; the list then has the primary
+    header and it.  Component ``primary_header`` is the header of the first HDU,
+    ``header`` that of ``hdu``, by default of the first.
+    """
+
+    key = "fits_hdulist"
+    extension = ".fits"
+    extensions = (".fit", ".fits.gz", ".fits.fz", ".fz", ".fts")
+    family = "fits"
+    components = frozenset({"primary_header", "header"})
+    parameters = frozenset({"hdu"})
+    options = {"hdu": parse_hdu}
+
+    def read(
+        self, source: Source, component: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Read all HDUs, one of them, or a header."""
+        from astropy.io import fits
+
+        self.check_request(component, parameters)
+        which = (parameters or {}).get("hdu", self.chosen.get("hdu"))
+        with open_fits(source) as hdus:
+            if component == "primary_header":
+                return hdus[0].header.copy()
+            if component == "header":
+                return pick_hdu(hdus, 0 if which is None else which).header.copy()
+            if which is None:
+                chosen = list(hdus)
+            else:
+                hdu = pick_hdu(hdus, which)
+                chosen = [hdu] if hdu is hdus[0] else [fits.PrimaryHDU(header=_bare(hdus[0].header)), hdu]
+            return fits.HDUList([_detach(require_whole(hdu)) for hdu in chosen])
+
+    def write(self, obj: Any, file: BinaryIO) -> None:
+        """Write HDUs, one HDU, a header or world coordinates."""
+        hdus = _as_hdus(obj)
+        hdus.writeto(file, output_verify="silentfix+ignore")
+
+
+def _detach(hdu: Any) -> Any:
+    """Copy an HDU with its data, so that nothing is left of the open file."""
+    copied = hdu.copy()
+    _ = copied.data
+    return copied
+
+
+def _bare(header: Any) -> Any:
+    return header.copy(strip=True)
+
+
+def _as_hdus(obj: Any) -> Any:
+    from astropy.io import fits
+
+    if isinstance(obj, fits.HDUList):
+        return obj
+    if isinstance(obj, fits.Header):
+        return fits.HDUList([fits.PrimaryHDU(header=obj.copy(strip=True))])
+    if isinstance(obj, fits.PrimaryHDU):
+        return fits.HDUList([obj])
+    if hasattr(obj, "fileinfo") and hasattr(obj, "header"):
+        return fits.HDUList([fits.PrimaryHDU(), obj])
+    if hasattr(obj, "to_fits"):
+        return obj.to_fits(relax=True)
+    raise FileFormatError(f"a FITS file cannot hold an object of type {type(obj).__name__}")
