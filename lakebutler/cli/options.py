@@ -49,6 +49,8 @@ class Ask:
         Format.
     offset : `int`, optional
         How many rows to skip first.
+    explain : `bool`, optional
+        Whether to show how the answer would be found instead.
     """
 
     where: str | None
@@ -57,6 +59,7 @@ class Ask:
     exit_code: bool
     output: str
     offset: int = 0
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def where_option(help_text: str) -> Callable[[type_of_verb], type_of_verb]:
 
 
 def listing_options(
-    where: str = "Condition on dimensions and their fields.", *, offset: bool = False
+    where: str = "Condition on dimensions and their fields.", *, query: bool = False
 ) -> Callable[[type_of_verb], type_of_verb]:
     """Make the options that every listing has.
 
@@ -112,8 +115,8 @@ def listing_options(
     ----------
     where : `str`, optional
         Help of ``--where``.
-    offset : `bool`, optional
-        Whether there is an ``--offset``.
+    query : `bool`, optional
+        Whether a query answers, so that there are ``--offset`` and ``--explain``.
 
     Returns
     -------
@@ -129,7 +132,8 @@ def listing_options(
             skip = kwargs.pop("offset", 0)
             if skip and not values["limit"]:
                 raise click.UsageError("--offset needs --limit", click.get_current_context())
-            ask = Ask(order_by=split_names(kwargs.pop("order_by")), offset=skip, **values)
+            explain = kwargs.pop("explain", False)
+            ask = Ask(order_by=split_names(kwargs.pop("order_by")), offset=skip, explain=explain, **values)
             return function(*args, ask=ask, **kwargs)
 
         options = [
@@ -141,9 +145,10 @@ def listing_options(
             click.option("--exit-code", is_flag=True, help="Exit with 1 if nothing was found."),
             format_options,
         ]
-        if offset:
+        if query:
             text = "How many rows to skip first; only with --limit."
             options.insert(3, click.option("--offset", type=click.IntRange(min=0), default=0, help=text))
+            options.append(click.option("--explain", is_flag=True, help="Show the plan and the SQL instead."))
         result: type_of_verb = gathered
         for option in reversed(options):
             result = option(result)

@@ -3,24 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lakebutler.cli.names import is_glob, match_collections, match_dataset_types
 from lakebutler.cli.options import Selection
 from lakebutler.cli.session import say
-from lakebutler.errors import EmptyQueryResultError, InvalidQueryError
+from lakebutler.errors import InvalidQueryError
 
 if TYPE_CHECKING:
     from lakebutler.butler.butler import Butler
     from lakebutler.datasets.dataset_ref import DatasetRef
     from lakebutler.datasets.dataset_type import DatasetType
+    from lakebutler.query.results import DatasetRefQueryResults
 
-__all__ = ["select_datasets"]
-
-Found = list[tuple["DatasetType", list["DatasetRef"]]]
+__all__ = ["explain_datasets", "select_datasets"]
 
 
-def select_datasets(butler: Butler, selection: Selection) -> Found:
+def select_datasets(butler: Butler, selection: Selection) -> list[tuple[DatasetType, list[DatasetRef]]]:
     """Find datasets of several types.
 
     Parameters
@@ -33,65 +33,73 @@ def select_datasets(butler: Butler, selection: Selection) -> Found:
     Returns
     -------
     found : `list` [`tuple`]
-        Each dataset type that has any, with its datasets.  Why a type has none is
-        said on standard error where only one was asked for.
+        Each dataset type that has any, with its datasets.  If only one type was
+        asked for and it has none, the reasons are said on standard error.
 
     Raises
     ------
     InvalidQueryError
         Raised for ``find_first`` without collections or with globs.
     """
+    found = []
+    skip, remaining = selection.offset, abs(selection.limit)
+    searches = list(_results(butler, selection))
+    for dataset_type, results in searches:
+        if selection.limit:
+            results = results.limit(skip + remaining)
+        refs = list(results)
+        if not refs and len(searches) == 1:
+            for reason in results.explain_no_results():
+                say(reason)
+        kept = refs[skip:]
+        skip = max(0, skip - len(refs))
+        remaining -= len(kept)
+        if kept:
+            found.append((dataset_type, kept))
+        if selection.limit and remaining <= 0:
+            break
+    return found
+
+
+def explain_datasets(butler: Butler, selection: Selection) -> Iterator[str]:
+    """Say how datasets would be found.
+
+    Parameters
+    ----------
+    butler : `Butler`
+        The repository.
+    selection : `Selection`
+        Which ones.
+
+    Yields
+    ------
+    text : `str`
+        Plan and SQL, for each dataset type.
+    """
+    for dataset_type, results in _results(butler, selection):
+        yield f"-- {dataset_type.name}\n{results.explain()}"
+
+
+def _results(butler: Butler, selection: Selection) -> Iterator[tuple[DatasetType, DatasetRefQueryResults]]:
     if selection.find_first and (not selection.collections or any(map(is_glob, selection.collections))):
         raise InvalidQueryError(
             "--find-first needs --collections with plain names",
             hint="their order says which one is searched first",
         )
     dataset_types = match_dataset_types(butler, selection.dataset_types)
-    collections = match_collections(butler, selection.collections)
-    if selection.find_first:
-        collections = list(selection.collections)
-    found: Found = []
-    remaining = abs(selection.limit) + selection.offset if selection.limit else None
-    for dataset_type in dataset_types if collections else ():
-        if remaining == 0:
-            break
-        refs = _search(butler, dataset_type, collections, selection, remaining, alone=len(dataset_types) == 1)
-        if refs:
-            found.append((dataset_type, refs))
-        if remaining is not None:
-            remaining -= len(refs)
-    return _skip(found, selection.offset)
+    collections = _search_path(butler, selection)
+    if not collections:
+        return
+    with butler.query() as query:
+        if selection.where:
+            query = query.where(selection.where)
+        for dataset_type in dataset_types:
+            results = query.datasets(dataset_type, collections, find_first=selection.find_first)
+            yield dataset_type, results.order_by(*selection.order_by)
 
 
-def _search(
-    butler: Butler,
-    dataset_type: DatasetType,
-    collections: list[str],
-    selection: Selection,
-    limit: int | None,
-    *,
-    alone: bool,
-) -> list[DatasetRef]:
-    try:
-        return butler.query_datasets(
-            dataset_type,
-            collections,
-            find_first=selection.find_first,
-            where=selection.where or "",
-            order_by=list(selection.order_by) or None,
-            limit=limit,
-            explain=alone,
-        )
-    except EmptyQueryResultError as exc:
-        say("\n".join(exc.reasons))
-        return []
-
-
-def _skip(found: Found, offset: int) -> Found:
-    kept: Found = []
-    for dataset_type, refs in found:
-        rest = refs[offset:]
-        offset = max(0, offset - len(refs))
-        if rest:
-            kept.append((dataset_type, rest))
-    return kept
+def _search_path(butler: Butler, selection: Selection) -> list[str]:
+    if not selection.collections:  # every dataset is in exactly one run
+        return [info.name for info in butler.collections.query_info("*") if info.type.name == "RUN"]
+    matched = match_collections(butler, selection.collections)
+    return list(selection.collections) if selection.find_first else matched

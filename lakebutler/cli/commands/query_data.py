@@ -14,8 +14,8 @@ from lakebutler.cli.options import Ask, Selection, collections_option, find_firs
 from lakebutler.cli.output import Listing, finish
 from lakebutler.cli.refine import limit_rows, split_names
 from lakebutler.cli.rows import data_id_listing, dataset_listing, record_listing
-from lakebutler.cli.select import select_datasets
-from lakebutler.cli.session import Session, pass_session
+from lakebutler.cli.select import explain_datasets, select_datasets
+from lakebutler.cli.session import Session, pass_session, say
 from lakebutler.cli.verb import Verb
 from lakebutler.errors import DimensionNameError, known_names
 
@@ -55,6 +55,9 @@ def query_datasets(
         limit=ask.limit,
         offset=ask.offset,
     )
+    if ask.explain:
+        click.echo("\n\n".join(explain_datasets(butler, selection)))
+        return
     listings = [
         dataset_listing(dataset_type, refs, _uris(butler, refs) if show_uri else None)
         for dataset_type, refs in select_datasets(butler, selection)
@@ -87,6 +90,15 @@ def _refine(results: Any, ask: Ask) -> Any:
     return results.limit(abs(ask.limit) + ask.offset) if ask.limit else results
 
 
+def _read(results: Any) -> list[Any]:
+    """All rows; why there are none goes to standard error."""
+    found = list(results)
+    if not found:
+        for reason in results.explain_no_results():
+            say(reason)
+    return found
+
+
 def _check_datasets(datasets: str | None, collections: Sequence[str]) -> None:
     if bool(datasets) != bool(collections):
         raise click.UsageError("--datasets and --collections go together", click.get_current_context())
@@ -98,7 +110,7 @@ def _check_datasets(datasets: str | None, collections: Sequence[str]) -> None:
 @click.option(
     "--datasets", metavar="NAMES", help="Only data IDs for which these dataset types have a dataset."
 )
-@listing_options(offset=True)
+@listing_options(query=True)
 @pass_session
 def query_data_ids(
     session: Session,
@@ -118,7 +130,11 @@ def query_data_ids(
         butler.dimensions.conform(names)  # names the unknown one before anything is searched
     with _query(butler, datasets, collections, ask.where) as (query, dataset_types):
         group = butler.dimensions.conform(names or {n for t in dataset_types for n in t.dimensions.names})
-        found = list(_refine(query.data_ids(group), ask))
+        results = _refine(query.data_ids(group), ask)
+        if ask.explain:
+            click.echo(results.explain())
+            return
+        found = _read(results)
     listing = limit_rows(data_id_listing(group, found), 0, ask.offset)
     finish(listing, ask.output, nothing="no data ID found", exit_code=ask.exit_code)
 
@@ -130,7 +146,7 @@ def query_data_ids(
     "--datasets", metavar="NAMES", help="Only records for which these dataset types have a dataset."
 )
 @click.option("--no-check", is_flag=True, expose_value=False, help="No effect: nonsense is always refused.")
-@listing_options(offset=True)
+@listing_options(query=True)
 @pass_session
 def query_dimension_records(
     session: Session, *, element: str, collections: tuple[str, ...], datasets: str | None, ask: Ask
@@ -142,6 +158,10 @@ def query_dimension_records(
     if element not in elements:
         raise DimensionNameError(f"no dimension element {element!r}", hint=known_names(element, elements))
     with _query(butler, datasets, collections, ask.where) as (query, _):
-        found = list(_refine(query.dimension_records(element), ask))
+        results = _refine(query.dimension_records(element), ask)
+        if ask.explain:
+            click.echo(results.explain())
+            return
+        found = _read(results)
     listing = limit_rows(record_listing(elements[element], found), 0, ask.offset)
     finish(listing, ask.output, nothing=f"no {element} found", exit_code=ask.exit_code)
