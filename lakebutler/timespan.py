@@ -96,7 +96,9 @@ def _bound(value: Any, name: str, unbounded: int) -> int | SpecialTimespanBound:
         return SpecialTimespanBound.EMPTY
     if hasattr(value, "jd1") and hasattr(value, "scale"):
         return time_to_nsec(value)
-    raise TypeError(f"{name} of a timespan must be an astropy Time or None, not {type(value).__name__}: {value!r}")
+    raise TypeError(
+        f"{name} of a timespan must be an astropy Time or None, not {type(value).__name__}: {value!r}"
+    )
 
 
 class Timespan:
@@ -246,7 +248,9 @@ class Timespan:
         if len(text) != 8 or not text.isdigit() or day_obs < 1970_00_00:
             raise ValueError(f"day_obs must be YYYYMMDD after 1970, not {day_obs!r}")
         try:
-            days = date(int(text[:4]), int(text[4:6]), int(text[6:])).toordinal() - date(1970, 1, 1).toordinal()
+            days = (
+                date(int(text[:4]), int(text[4:6]), int(text[6:])).toordinal() - date(1970, 1, 1).toordinal()
+            )
         except ValueError as exc:
             raise ValueError(f"day_obs {day_obs!r} is no date: {exc}") from None
         begin = days * _NSEC_PER_DAY + round(offset) * 1_000_000_000

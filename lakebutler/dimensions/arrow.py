@@ -46,11 +46,13 @@ def element_columns(element: DimensionElement) -> list[tuple[str, str]]:
     return list(zip(layout.names, layout.types, strict=True))
 
 
-def record_to_row(record: DimensionRecord) -> tuple[Any, ...]:
+def record_to_row(element: DimensionElement, record: DimensionRecord) -> tuple[Any, ...]:
     """Convert a record to a row.
 
     Parameters
     ----------
+    element : `DimensionElement`
+        The element.
     record : `DimensionRecord`
         The record.
 
@@ -59,6 +61,8 @@ def record_to_row(record: DimensionRecord) -> tuple[Any, ...]:
     row : `tuple`
         Values of `element_columns`.
     """
+    if record.definition is not element and record.definition != element:
+        raise DimensionValueError(f"a {record.definition.name} record is no {element.name} record")
     return record.to_row()
 
 

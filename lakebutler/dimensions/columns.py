@@ -8,7 +8,15 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["COLUMN_TYPES", "ColumnSpec", "check_int", "check_string", "fit", "fit_key", "forbidden_characters"]
+__all__ = [
+    "COLUMN_TYPES",
+    "ColumnSpec",
+    "check_int",
+    "check_string",
+    "fit",
+    "fit_key",
+    "forbidden_characters",
+]
 
 COLUMN_TYPES: Final = {
     "int": int,

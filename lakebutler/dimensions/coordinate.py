@@ -68,7 +68,9 @@ class DataCoordinate:
             Full only if no dimension is implied.
         """
         if len(values) != dimensions.n_required:
-            raise ValueError(f"{len(values)} values for the {dimensions.n_required} required dimensions of {dimensions}")
+            raise ValueError(
+                f"{len(values)} values for the {dimensions.n_required} required dimensions of {dimensions}"
+            )
         made = _new(DataCoordinate)
         made._dimensions = dimensions
         made._values = values
@@ -414,7 +416,10 @@ class DataCoordinate:
             if record is None:
                 continue
             for key, value in record.key_items():
-                if known.setdefault(key, value) != value:
+                given = known.get(key)
+                if given is None:
+                    known[key] = value
+                elif given != value:
                     raise InconsistentDataIdError(
                         f"the record of {name} has {key}={value!r}, the data ID {key}={known[key]!r}"
                     )
@@ -565,7 +570,9 @@ DataId = DataCoordinate | Mapping[str, Any]
 
 
 def _rebuild(
-    dimensions: DimensionGroup, values: tuple[DataIdValue, ...], records: Mapping[str, DimensionRecord | None] | None
+    dimensions: DimensionGroup,
+    values: tuple[DataIdValue, ...],
+    records: Mapping[str, DimensionRecord | None] | None,
 ) -> DataCoordinate:
     made = _new(DataCoordinate)
     made._dimensions = dimensions
@@ -610,7 +617,9 @@ def _fit_value(universe: DimensionUniverse, name: str, value: Any) -> DataIdValu
 def _check_agreement(data_id: DataCoordinate, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in data_id and data_id[name] != value:
-            raise InconsistentDataIdError(f"{name} is {data_id[name]!r} in {data_id}, but {value!r} is asked for")
+            raise InconsistentDataIdError(
+                f"{name} is {data_id[name]!r} in {data_id}, but {value!r} is asked for"
+            )
 
 
 def _find_universe(
@@ -679,7 +688,9 @@ def _merge(
     if base is not None and (wrong := changed.intersection(base.dimensions.implied_names)):
         if not changed.intersection(base.dimensions.required_names):
             name = min(wrong)
-            raise InconsistentDataIdError(f"{name} of {base} is {base[name]!r}, but {kwargs[name]!r} is asked for")
+            raise InconsistentDataIdError(
+                f"{name} of {base} is {base[name]!r}, but {kwargs[name]!r} is asked for"
+            )
     known = [n for n in given if n in universe.dimensions]
     implied = universe.conform(known).implied_names if known else ()
     stale = {n for n in implied if n not in kwargs} if changed.difference(implied) else set()

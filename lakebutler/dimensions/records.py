@@ -152,7 +152,8 @@ class DimensionRecord:
         if kwargs:
             name = min(kwargs)
             raise DimensionNameError(
-                f"a {self.definition.name} record has no field {name!r}", hint=known_names(name, self.fields.names)
+                f"a {self.definition.name} record has no field {name!r}",
+                hint=known_names(name, self.fields.names),
             )
         self._row = tuple(row)
         self._region = self._timespan = self._data_id = None
@@ -204,7 +205,9 @@ class DimensionRecord:
             if all(name in known for name in group.data_keys):
                 data_id = DataCoordinate.from_full_values(group, tuple([known[n] for n in group.data_keys]))
             else:
-                data_id = DataCoordinate.from_required_values(group, tuple([known[n] for n in group.required_names]))
+                data_id = DataCoordinate.from_required_values(
+                    group, tuple([known[n] for n in group.required_names])
+                )
             self._data_id = data_id
         return data_id
 
@@ -259,7 +262,7 @@ class DimensionRecord:
 
     def __eq__(self, other: object) -> bool:
         if type(other) is type(self):
-            return self._row == cast(DimensionRecord, other)._row
+            return self._row == cast("DimensionRecord", other)._row
         if isinstance(other, DimensionRecord):
             return self.definition == other.definition and self._row == other._row
         return NotImplemented
@@ -292,7 +295,9 @@ class DimensionRecord:
     def _repr_html_(self) -> str:
         from html import escape
 
-        rows = (f"<tr><th>{c.name}</th><td>{escape(str(getattr(self, c.name)))}</td></tr>" for c in self.fields)
+        rows = (
+            f"<tr><th>{c.name}</th><td>{escape(str(getattr(self, c.name)))}</td></tr>" for c in self.fields
+        )
         return f"<table>{''.join(rows)}</table>"
 
     def to_simple(self) -> dict[str, Any]:
@@ -400,7 +405,7 @@ def _stored_region(index: int) -> property:
 def _pixel_region(element: DimensionElement) -> property:
     def region(record: Any) -> Any:
         if record._region is None:
-            record._region = cast(Any, element).pixelization.pixel(record._row[0])
+            record._region = cast("Any", element).pixelization.pixel(record._row[0])
         return record._region
 
     return property(region, doc="Region of the pixel, `lsst.sphgeom.Region`.")
@@ -411,7 +416,7 @@ def _stored_timespan(index: int) -> property:
         begin = record._row[index]
         if record._timespan is None and begin is not None:
             record._timespan = Timespan.from_nsec(begin, record._row[index + 1])
-        return cast(Timespan | None, record._timespan)
+        return cast("Timespan | None", record._timespan)
 
     return property(timespan, doc="Interval of time; `None` if not known.")
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lakebutler.dimensions.columns import ColumnSpec
 from lakebutler.dimensions.elements import (
     Dimension,
     DimensionCombination,
@@ -14,7 +15,6 @@ from lakebutler.dimensions.elements import (
     GovernorDimension,
     SkyPixDimension,
 )
-from lakebutler.dimensions.columns import ColumnSpec
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.named import Named, NamedValueSet
 from lakebutler.dimensions.skypix import SkyPixSystem
@@ -148,7 +148,10 @@ class DimensionUniverse:
         self.empty = self.conform(())
 
     def _make_families(self) -> list[tuple[TopologicalFamily, tuple[str, ...]]]:
-        spaces = ((TopologicalSpace.SPATIAL, self._spec.spatial), (TopologicalSpace.TEMPORAL, self._spec.temporal))
+        spaces = (
+            (TopologicalSpace.SPATIAL, self._spec.spatial),
+            (TopologicalSpace.TEMPORAL, self._spec.temporal),
+        )
         return [(TopologicalFamily(name, space), names) for space, f in spaces for name, names in f.items()]
 
     def _make_skypix(self, name: str, index: int, system: SkyPixSystem, level: int) -> SkyPixDimension:
@@ -158,7 +161,9 @@ class DimensionUniverse:
             index,
             required=(),
             implied=(),
-            keys=(ColumnSpec("id", "int", None, False, f"Number of the pixel in {system.name} level {level}."),),
+            keys=(
+                ColumnSpec("id", "int", None, False, f"Number of the pixel in {system.name} level {level}."),
+            ),
             families=(system,),
             options={"doc": self._spec.skypix_about.get(system.name, "")},
         )
@@ -256,7 +261,9 @@ class DimensionUniverse:
 
     # --------------------------------------------------------------------- groups
 
-    def conform(self, dimensions: Iterable[str | Named] | str | DimensionGroup | DimensionElement) -> DimensionGroup:
+    def conform(
+        self, dimensions: Iterable[str | Named] | str | DimensionGroup | DimensionElement
+    ) -> DimensionGroup:
         """Complete a set of dimensions with all that they depend on.
 
         Parameters
@@ -323,7 +330,9 @@ class DimensionUniverse:
         near = known_names(name, self.dimensions.names, what="dimensions")
         if near.startswith("did you mean"):
             return near
-        return known_names(name, [n for n in self.dimensions.names if n not in self.skypix_dimensions], what="dimensions")
+        return known_names(
+            name, [n for n in self.dimensions.names if n not in self.skypix_dimensions], what="dimensions"
+        )
 
     def sorted(self, elements: Iterable[str | Named], *, reverse: bool = False) -> list[DimensionElement]:
         """Sort elements into the universe's order.

@@ -27,8 +27,7 @@ _KEY_TYPES: Final = ("int", "string", "hash")
 _COLUMN_TYPES: Final = ("int", "float", "bool", "string", "hash")
 _TAKEN: Final = frozenset(
     # What records and data IDs have as attributes of their own.
-    "region timespan definition fields get records dimensions universe mapping required subset union expanded "
-    "datasets collection run dataset_type valid_begin valid_end".split()
+    ["region", "timespan", "definition", "fields", "get", "records", "dimensions", "universe", "mapping", "required", "subset", "union", "expanded", "datasets", "collection", "run", "dataset_type", "valid_begin", "valid_end"]
 )
 _MAX_ELEMENTS: Final = 1000
 _MAX_COLUMNS: Final = 200
@@ -147,7 +146,9 @@ def _name(name: str, path: str) -> str:
 
 
 def _column(value: Any, path: str, types: tuple[str, ...], *, is_key: bool) -> ColumnSpec:
-    allowed = ("name", "type", "length", "about") if is_key else ("name", "type", "length", "required", "about")
+    allowed = (
+        ("name", "type", "length", "about") if is_key else ("name", "type", "length", "required", "about")
+    )
     value = _mapping(value, path, allowed)
     name, kind, length = value.get("name"), value.get("type"), value.get("length")
     if not isinstance(name, str):
@@ -162,7 +163,9 @@ def _column(value: Any, path: str, types: tuple[str, ...], *, is_key: bool) -> C
             raise _fail(f"{path}.length", f"must be a number from 1 to 4096, not {length!r}")
     elif length is not None:
         raise _fail(f"{path}.length", f"has no meaning for {kind}")
-    return ColumnSpec(name, kind, length, not (is_key or _flag(value, "required", path)), _text(value, "about", path))
+    return ColumnSpec(
+        name, kind, length, not (is_key or _flag(value, "required", path)), _text(value, "about", path)
+    )
 
 
 def _columns(value: Any, path: str, types: tuple[str, ...], *, is_key: bool) -> tuple[ColumnSpec, ...]:
@@ -235,7 +238,9 @@ def _skypix(value: Any) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
             or any(type(b) is not int for b in bounds)
             or not 0 <= bounds[0] <= bounds[1] <= MAX_LEVELS[name]
         ):
-            raise _fail(f"{path}.levels", f"must be the first and the last level, from 0 to {MAX_LEVELS[name]}")
+            raise _fail(
+                f"{path}.levels", f"must be the first and the last level, from 0 to {MAX_LEVELS[name]}"
+            )
         levels[name] = (bounds[0], bounds[1])
         about[name] = _text(system, "about", path)
     return levels, about
@@ -280,7 +285,17 @@ def parse_universe(config: Mapping[str, Any]) -> UniverseSpec:
     RepositoryFormatError
         If something is wrong; the message names the place in the configuration.
     """
-    top = ("namespace", "version", "common_skypix", "skypix", "dimensions", "relations", "spatial", "temporal", "about")
+    top = (
+        "namespace",
+        "version",
+        "common_skypix",
+        "skypix",
+        "dimensions",
+        "relations",
+        "spatial",
+        "temporal",
+        "about",
+    )
     if not isinstance(config, Mapping):
         raise RepositoryFormatError(f"universe config: must be a mapping, not {type(config).__name__}")
     config = _mapping(config, "top level", top)
@@ -327,13 +342,17 @@ def _check_references(spec: UniverseSpec) -> None:
             shown = "relates" if element.relation else key
             for i, other in enumerate(getattr(element, key)):
                 if other not in dimensions and not (key == "requires" and other in skypix):
-                    raise _fail(f"{path}.{shown}[{i}]", f"unknown dimension {other!r}", known_names(other, dimensions))
+                    raise _fail(
+                        f"{path}.{shown}[{i}]", f"unknown dimension {other!r}", known_names(other, dimensions)
+                    )
         if both := set(element.requires) & set(element.implies):
             raise _fail(f"{path}.implies", f"{min(both)!r} is required already")
         for key in ("populated_by", "values_of"):
             other = getattr(element, key)
             if other is not None and (not isinstance(other, str) or other not in dimensions):
-                raise _fail(f"{path}.{key}", f"unknown dimension {other!r}", known_names(str(other), dimensions))
+                raise _fail(
+                    f"{path}.{key}", f"unknown dimension {other!r}", known_names(str(other), dimensions)
+                )
         if element.values_of is not None and element.name not in spec.elements[element.values_of].implies:
             raise _fail(f"{path}.values_of", f"{element.values_of!r} does not imply {element.name!r}")
         _check_fields(element, path)
@@ -419,7 +438,8 @@ def spec_to_config(spec: UniverseSpec) -> dict[str, Any]:
     if spec.common_skypix is not None:
         config["common_skypix"] = spec.common_skypix
     config["skypix"] = {
-        name: {"levels": list(bounds)} | ({"about": spec.skypix_about[name]} if spec.skypix_about.get(name) else {})
+        name: {"levels": list(bounds)}
+        | ({"about": spec.skypix_about[name]} if spec.skypix_about.get(name) else {})
         for name, bounds in spec.skypix.items()
     }
     config["dimensions"] = {n: _element_config(e) for n, e in spec.elements.items() if not e.relation}
