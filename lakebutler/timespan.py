@@ -9,6 +9,7 @@ are made from them only when somebody asks (``begin``, ``end``).
 from __future__ import annotations
 
 import enum
+import math
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -57,7 +58,7 @@ def time_to_nsec(time: Time) -> int:
         raise TypeError(f"a timespan needs single times, not an array of shape {tai.shape}")
     day, fraction = divmod(float(tai.jd1) - _EPOCH_JD, 1.0)  # exact: both are multiples of 2**-32 day
     part = fraction + float(tai.jd2)
-    if part != part:
+    if math.isnan(part):
         raise ValueError("a masked time cannot bound a timespan")
     nsec = int(day) * _NSEC_PER_DAY + round(part * _NSEC_PER_DAY)
     if nsec < MIN_NSEC:
@@ -132,7 +133,7 @@ class Timespan:
     nsec: tuple[int, int]
     """Bounds in nanoseconds of TAI since 1970-01-01 TAI."""
 
-    EMPTY: ClassVar[Final] = SpecialTimespanBound.EMPTY
+    EMPTY: ClassVar[SpecialTimespanBound] = SpecialTimespanBound.EMPTY
 
     def __init__(
         self,
@@ -253,7 +254,7 @@ class Timespan:
             )
         except ValueError as exc:
             raise ValueError(f"day_obs {day_obs!r} is no date: {exc}") from None
-        begin = days * _NSEC_PER_DAY + round(offset) * 1_000_000_000
+        begin = days * _NSEC_PER_DAY + int(offset) * 1_000_000_000
         return cls(None, None, _nsec=(begin, begin + _NSEC_PER_DAY))
 
     # ------------------------------------------------------------------- bounds
@@ -462,6 +463,4 @@ def _isot(nsec: int) -> str:
     """ISO text of a moment, to the second unless there is a part of one."""
     from datetime import datetime, timedelta
 
-    seconds, rest = divmod(nsec, 1_000_000_000)
-    text = (datetime(1970, 1, 1) + timedelta(seconds=seconds)).isoformat()
-    return text
+    return (datetime(1970, 1, 1) + timedelta(seconds=nsec // 1_000_000_000)).isoformat()  # noqa: DTZ001 (TAI)

@@ -86,15 +86,15 @@ class DatasetRef:
             run = _check_run(run, datasetType)
         if id is None:
             if id_generation_mode is _UNIQUE:
-                id = uuid7()
+                own = uuid7()
             else:
-                id = make_dataset_id(id_generation_mode, run, datasetType.name, dataId)
-        elif type(id) is not UUID:
-            id = _check_id(id)
+                own = make_dataset_id(id_generation_mode, run, datasetType.name, dataId)
+        else:
+            own = id if type(id) is UUID else _check_id(id)
         _set(self, "datasetType", datasetType)
         _set(self, "dataId", dataId)
         _set(self, "run", run)
-        _set(self, "id", id)
+        _set(self, "id", own)
         _set(self, "_datastore_records", datastore_records)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -157,7 +157,12 @@ class DatasetRef:
 
     def _with(self, dataset_type: DatasetType) -> DatasetRef:
         return DatasetRef(
-            dataset_type, self.dataId, self.run, self.id, False, datastore_records=self._datastore_records
+            dataset_type,
+            self.dataId,
+            self.run,
+            self.id,
+            conform=False,
+            datastore_records=self._datastore_records,
         )
 
     # ---------------------------------------------------------------- variations
@@ -199,7 +204,12 @@ class DatasetRef:
         if self.dataId != dataId:
             raise InconsistentDataIdError(f"{dataId} is not the data ID of {self}")
         return DatasetRef(
-            self.datasetType, dataId, self.run, self.id, False, datastore_records=self._datastore_records
+            self.datasetType,
+            dataId,
+            self.run,
+            self.id,
+            conform=False,
+            datastore_records=self._datastore_records,
         )
 
     def replace(
@@ -236,8 +246,12 @@ class DatasetRef:
             datastore_records = self._datastore_records if run is None else None
         if run is None:
             run = self.run
-            id = self.id if id is None else id
-        return DatasetRef(dataset_type, self.dataId, run, id, False, datastore_records=datastore_records)
+            own = self.id if id is None else id
+        else:
+            own = id
+        return DatasetRef(
+            dataset_type, self.dataId, run, own, conform=False, datastore_records=datastore_records
+        )
 
     def is_compatible_with(self, other: DatasetRef) -> bool:
         """Tell whether another reference is of the same dataset, read in a way that fits.

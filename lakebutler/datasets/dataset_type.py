@@ -50,7 +50,7 @@ def check_dataset_type_name(name: str) -> str:
         )
     if len(name) > MAX_NAME_LENGTH:
         raise DatasetTypeError(
-            f"the dataset type name {name[:40]!r}... has {len(name)} characters, {MAX_NAME_LENGTH} are allowed"
+            f"dataset type name {name[:40]!r}... has {len(name)} characters, {MAX_NAME_LENGTH} are allowed"
         )
     return str(name)
 
@@ -108,7 +108,7 @@ class DatasetType:
         "storageClass_name",
     )
 
-    VALID_NAME_REGEX: ClassVar[Final] = _NAME
+    VALID_NAME_REGEX: ClassVar[re.Pattern[str]] = _NAME
 
     name: str
     """Name, with the component if it is one."""
@@ -222,7 +222,7 @@ class DatasetType:
         other = _find_storage_class(name) if isinstance(storageClass, str) else storageClass
         if not other.can_convert(self.storageClass):
             raise DatasetTypeError(
-                f"dataset type {self.name!r} of storage class {self.storageClass_name!r} cannot be read as {name!r}",
+                f"dataset type {self.name!r} ({self.storageClass_name}) cannot be read as {name!r}",
                 hint=f"{other.pytype_name} cannot be made of {self.storageClass.pytype_name}",
             )
         parent = self._parent if self._parent is not None else self._parent_name
@@ -511,7 +511,7 @@ class DatasetType:
         return simple
 
     @classmethod
-    def from_simple(cls, simple: Mapping[str, Any], universe: DimensionUniverse | None = None) -> DatasetType:
+    def from_simple(cls, simple: Any, universe: DimensionUniverse | None = None) -> DatasetType:
         """Convert back from what JSON can hold.
 
         Parameters

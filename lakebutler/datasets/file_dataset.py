@@ -68,7 +68,7 @@ class FileDataset:
         if isinstance(self.path, str):
             return self.path
         if isinstance(self.path, os.PathLike):
-            return os.fspath(self.path)
+            return str(os.fspath(self.path))
         return str(self.path)
 
     def __eq__(self, other: object) -> bool:

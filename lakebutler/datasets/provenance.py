@@ -92,7 +92,7 @@ class DatasetProvenance:
         if dataset_id not in self._inputs:
             raise DatasetNotFoundError(f"dataset {dataset_id} is not among the inputs")
         for key, value in extra.items():
-            if not isinstance(key, str) or not key or key.casefold() in _RESERVED:
+            if not key or key.casefold() in _RESERVED:
                 raise DataIdValueError(f"{key!r} cannot be the key of a fact about an input")
             if not isinstance(value, str | int | float | bool | UUID):
                 raise DataIdValueError(f"{key!r} must be a string, number or id, not {type(value).__name__}")
@@ -110,7 +110,7 @@ class DatasetProvenance:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"DatasetProvenance(inputs={self.inputs!r}, quantum_id={self.quantum_id!r}, extras={self._extras!r})"
+        return f"DatasetProvenance({self.inputs!r}, {self.quantum_id!r}, {self._extras!r})"
 
     # ------------------------------------------------------------------ flat form
 

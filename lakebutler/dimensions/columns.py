@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import builtins
+import math
 import operator
 import re
 from dataclasses import dataclass
@@ -57,7 +59,7 @@ class ColumnSpec:
     """What the column means."""
 
     @property
-    def pytype(self) -> type:
+    def pytype(self) -> builtins.type:
         """Python type of the values."""
         return COLUMN_TYPES[self.type]
 
@@ -193,7 +195,7 @@ def _fit_float(value: Any) -> float | None:
             value = float(value)
         except (TypeError, ValueError, OverflowError):
             raise TypeError(f"must be a number, not {describe(value)}") from None
-    return None if value != value else value
+    return None if math.isnan(value) else float(value)
 
 
 def _fit_bool(value: Any) -> bool:
@@ -204,8 +206,8 @@ def _fit_bool(value: Any) -> bool:
     raise TypeError(f"must be True or False, not {describe(value)}")
 
 
-def _fit_string(column: ColumnSpec, value: Any) -> str:
-    value = check_string(value)
+def _fit_string(column: ColumnSpec, given: Any) -> str:
+    value = check_string(given)
     if column.length is not None and len(value) > column.length:
         raise ValueError(f"has {len(value)} characters, {column.length} are allowed: {value[:40]!r}...")
     if not value.isascii() or not value.isprintable():
@@ -215,10 +217,10 @@ def _fit_string(column: ColumnSpec, value: Any) -> str:
     return value
 
 
-def _fit_hash(column: ColumnSpec, value: Any) -> bytes:
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise TypeError(f"must be bytes, not {describe(value)}")
-    value = bytes(value)
+def _fit_hash(column: ColumnSpec, given: Any) -> bytes:
+    if not isinstance(given, bytes | bytearray | memoryview):
+        raise TypeError(f"must be bytes, not {describe(given)}")
+    value = bytes(given)
     if column.length is not None and len(value) > column.length:
         raise ValueError(f"has {len(value)} bytes, {column.length} are allowed")
     return value

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from lakebutler.dimensions.columns import fit_key
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.named import Named
 from lakebutler.errors import DimensionNameError, DimensionValueError, InconsistentDataIdError, known_names
@@ -171,7 +170,9 @@ class DataCoordinate:
                     return made
             elif type(mapping) is DataCoordinate and mapping._dimensions is dimensions:
                 return mapping
-        return _standardize(mapping, dimensions, universe, defaults, kwargs)
+        from lakebutler.dimensions.standardize import standardize_any
+
+        return standardize_any(mapping, dimensions, universe, defaults, kwargs)
 
     # -------------------------------------------------------------------- values
 
@@ -454,7 +455,7 @@ class DataCoordinate:
             return NotImplemented
         if self._dimensions != other._dimensions:
             return self._dimensions.required_names < other._dimensions.required_names
-        return self.required_values < other.required_values  # type: ignore[operator]
+        return self.required_values < other.required_values
 
     # --------------------------------------------------------------------- text
 
@@ -503,7 +504,7 @@ class DataCoordinate:
         return simple
 
     @classmethod
-    def from_simple(cls, simple: Mapping[str, Any], universe: DimensionUniverse) -> DataCoordinate:
+    def from_simple(cls, simple: Any, universe: DimensionUniverse) -> DataCoordinate:
         """Convert back from what JSON can hold.
 
         Parameters
@@ -605,117 +606,9 @@ def _standardize_dict(mapping: dict[str, Any], group: DimensionGroup) -> DataCoo
     return made
 
 
-def _fit_value(universe: DimensionUniverse, name: str, value: Any) -> DataIdValue:
-    column = universe.dimensions[name].primary_key
-    try:
-        fitted: DataIdValue = fit_key(column, value)
-    except (TypeError, ValueError) as exc:
-        raise DimensionValueError(f"value of dimension {name!r} {exc}") from None
-    return fitted
-
-
 def _check_agreement(data_id: DataCoordinate, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in data_id and data_id[name] != value:
             raise InconsistentDataIdError(
                 f"{name} is {data_id[name]!r} in {data_id}, but {value!r} is asked for"
             )
-
-
-def _find_universe(
-    mapping: Any, dimensions: Any, universe: DimensionUniverse | None, defaults: DataCoordinate | None
-) -> DimensionUniverse:
-    if universe is not None:
-        return universe
-    for known in (dimensions, mapping, defaults):
-        if isinstance(known, DimensionGroup | DataCoordinate):
-            return known.universe
-    from lakebutler.dimensions.universe import DimensionUniverse
-
-    return DimensionUniverse()
-
-
-def _standardize(
-    mapping: Mapping[str, Any] | DataCoordinate | None,
-    dimensions: Iterable[str] | DimensionGroup | None,
-    universe: DimensionUniverse | None,
-    defaults: DataCoordinate | None,
-    kwargs: Mapping[str, Any],
-) -> DataCoordinate:
-    """Make a data ID of anything that `DataCoordinate.standardize` accepts."""
-    universe = _find_universe(mapping, dimensions, universe, defaults)
-    base = mapping if isinstance(mapping, DataCoordinate) else None
-    if base is not None:
-        group = base.dimensions if dimensions is None else universe.conform(dimensions)
-        if not kwargs and dimensions is None:
-            return base
-        if not kwargs and all(n in base.dimensions.index for n in group.names):
-            return base.subset(group)
-        given: dict[str, Any] = dict(base.mapping)
-    elif mapping is None or isinstance(mapping, Mapping):
-        given = {_key_name(key): value for key, value in (mapping or {}).items()}
-    else:
-        raise DimensionValueError(f"a data ID must be a mapping, not {type(mapping).__name__}")
-    values = _merge(universe, base, given, kwargs)
-    for name in values:
-        if name not in universe.dimensions:
-            raise DimensionNameError(f"unknown dimension {name!r} in data ID", hint=universe.suggest(name))
-    if dimensions is not None:
-        group = universe.conform(dimensions)
-    else:
-        group = universe.conform(values)
-    return _fill(universe, group, values, defaults)
-
-
-def _key_name(key: Any) -> str:
-    if isinstance(key, str):
-        return str(key)
-    name = getattr(key, "name", None)
-    if isinstance(name, str):
-        return name
-    raise DimensionNameError(f"keys of a data ID must be names of dimensions, not {key!r}")
-
-
-def _merge(
-    universe: DimensionUniverse, base: DataCoordinate | None, given: dict[str, Any], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Let keyword arguments prevail, and drop what then no longer follows."""
-    if not kwargs:
-        return given
-    changed = {n for n, v in kwargs.items() if n in given and given[n] != v}
-    if not changed:
-        return {**given, **kwargs}
-    if base is not None and (wrong := changed.intersection(base.dimensions.implied_names)):
-        if not changed.intersection(base.dimensions.required_names):
-            name = min(wrong)
-            raise InconsistentDataIdError(
-                f"{name} of {base} is {base[name]!r}, but {kwargs[name]!r} is asked for"
-            )
-    known = [n for n in given if n in universe.dimensions]
-    implied = universe.conform(known).implied_names if known else ()
-    stale = {n for n in implied if n not in kwargs} if changed.difference(implied) else set()
-    return {n: v for n, v in given.items() if n not in stale} | dict(kwargs)
-
-
-def _fill(
-    universe: DimensionUniverse, group: DimensionGroup, given: dict[str, Any], defaults: DataCoordinate | None
-) -> DataCoordinate:
-    """Check values, fill in defaults."""
-    values = {n: _fit_value(universe, n, given[n]) for n in group.data_keys if n in given}
-    if defaults is not None:
-        for name, value in defaults.mapping.items():
-            if name in group.index:
-                values.setdefault(name, value)
-    missing = [n for n in group.required_names if n not in values]
-    if missing:
-        shown = "{" + ", ".join(f"{n}: {v!r}" for n, v in given.items()) + "}"
-        raise DimensionNameError(
-            f"data ID {shown} has no value for the required dimension{'s' * (len(missing) > 1)} {', '.join(missing)}"
-        )
-    complete = all(n in values for n in group.implied_names)
-    names = group.data_keys if complete else group.required_names
-    made = _new(DataCoordinate)
-    made._dimensions = group
-    made._values = tuple([values[n] for n in names])
-    made._records = None
-    return made

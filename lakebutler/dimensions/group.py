@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ def make_getter(indices: tuple[int, ...]) -> Callable[[tuple[Any, ...]], tuple[A
         Takes a tuple and returns one of ``len(indices)``.
     """
     if not indices:
-        return lambda values: ()
+        return lambda _: ()
     if len(indices) == 1:
         index = indices[0]
         return lambda values: (values[index],)
@@ -116,7 +117,7 @@ class DimensionGroup:
     def __and__(self, other: DimensionGroup) -> DimensionGroup:
         return self.intersection(other)
 
-    def __sub__(self, other: DimensionGroup) -> Set[str]:
+    def __sub__(self, other: DimensionGroup) -> AbstractSet[str]:
         return self.names - other.names
 
     def issubset(self, other: DimensionGroup) -> bool:

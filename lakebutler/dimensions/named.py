@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from lakebutler.errors import DimensionNameError, known_names
@@ -20,7 +21,7 @@ class Named(Protocol):
         ...
 
 
-class NameSet(Sequence[str], Set[str]):
+class NameSet(Sequence[str], AbstractSet[str]):
     """An ordered set of names, usable as a sequence too.
 
     Parameters
@@ -59,13 +60,13 @@ class NameSet(Sequence[str], Set[str]):
     def __eq__(self, other: object) -> bool:
         if isinstance(other, NameSet):
             return self._set == other._set
-        return self._set == other if isinstance(other, Set) else NotImplemented
+        return self._set == other if isinstance(other, AbstractSet) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._set)
 
     @classmethod
-    def _from_iterable(cls, names: Iterable[Any]) -> frozenset[Any]:  # type: ignore[override]
+    def _from_iterable(cls, names: Iterable[Any]) -> frozenset[Any]:
         return frozenset(names)
 
     def __reduce__(self) -> tuple[Any, ...]:

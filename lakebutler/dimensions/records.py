@@ -132,7 +132,7 @@ class DimensionRecord:
                 value = kwargs.pop(name)
                 if kwargs.setdefault(field, value) != value:
                     raise InconsistentDataIdError(
-                        f"{self.definition.name} record has two values of {name}: {value!r} and {kwargs[field]!r}"
+                        f"{self.definition.name} record: {name}={value!r}, but {field}={kwargs[field]!r}"
                     )
         row = []
         for column in layout.plain:
@@ -262,7 +262,7 @@ class DimensionRecord:
 
     def __eq__(self, other: object) -> bool:
         if type(other) is type(self):
-            return self._row == cast("DimensionRecord", other)._row
+            return self._row == other._row
         if isinstance(other, DimensionRecord):
             return self.definition == other.definition and self._row == other._row
         return NotImplemented
@@ -315,14 +315,14 @@ class DimensionRecord:
             if column.type == "region":
                 value = self._row[layout.region] if layout.region >= 0 else None
             elif column.type == "timespan":
-                value = None if self.timespan is None else self.timespan.to_simple()
+                value = list(self._row[layout.timespan :]) if self._row[layout.timespan] is not None else None
             else:
                 value = self._row[layout.columns[column.name]]
             record[column.name] = value.hex() if isinstance(value, bytes) else value
         return {"definition": self.definition.name, "record": record}
 
     @classmethod
-    def from_simple(cls, simple: Mapping[str, Any]) -> DimensionRecord:
+    def from_simple(cls, simple: Any) -> DimensionRecord:
         """Convert back from what JSON can hold.
 
         Parameters

@@ -99,7 +99,7 @@ class DimensionUniverse:
     empty: DimensionGroup
     """The group of no dimensions."""
 
-    def __new__(cls, config: Mapping[str, Any] | None = None) -> DimensionUniverse:
+    def __new__(cls, config: Mapping[str, Any] | None = None) -> DimensionUniverse:  # noqa: PYI034 (one object per content)
         """Find or make the universe of this configuration."""
         if config is None:
             default = _universes.get("")
@@ -162,7 +162,9 @@ class DimensionUniverse:
             required=(),
             implied=(),
             keys=(
-                ColumnSpec("id", "int", None, False, f"Number of the pixel in {system.name} level {level}."),
+                ColumnSpec(
+                    "id", "int", nullable=False, doc=f"Number of the pixel in {system.name} level {level}."
+                ),
             ),
             families=(system,),
             options={"doc": self._spec.skypix_about.get(system.name, "")},

@@ -26,8 +26,13 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}\Z")
 _KEY_TYPES: Final = ("int", "string", "hash")
 _COLUMN_TYPES: Final = ("int", "float", "bool", "string", "hash")
 _TAKEN: Final = frozenset(
-    # What records and data IDs have as attributes of their own.
-    ["region", "timespan", "definition", "fields", "get", "records", "dimensions", "universe", "mapping", "required", "subset", "union", "expanded", "datasets", "collection", "run", "dataset_type", "valid_begin", "valid_end"]
+    {
+        # What records and data IDs have as attributes of their own, and columns of dataset tables.
+        *("region", "timespan", "definition", "fields", "layout", "get", "records", "dimensions", "universe"),
+        *("mapping", "required", "subset", "union", "expanded", "standardize", "collection", "run"),
+        *("dataset_type", "valid_begin", "valid_end", "ingest_date", "path", "uri", "formatter"),
+        *("storage_class", "size", "checksum"),
+    }
 )
 _MAX_ELEMENTS: Final = 1000
 _MAX_COLUMNS: Final = 200
