@@ -246,11 +246,9 @@ class DatasetRef:
             datastore_records = self._datastore_records if run is None else None
         if run is None:
             run = self.run
-            own = self.id if id is None else id
-        else:
-            own = id
+            id = id or self.id  # noqa: A001
         return DatasetRef(
-            dataset_type, self.dataId, run, own, conform=False, datastore_records=datastore_records
+            dataset_type, self.dataId, run, id, conform=False, datastore_records=datastore_records
         )
 
     def is_compatible_with(self, other: DatasetRef) -> bool:
@@ -390,7 +388,7 @@ class DatasetRef:
     @classmethod
     def from_simple(
         cls,
-        simple: Mapping[str, Any],
+        simple: Any,
         universe: DimensionUniverse | None = None,
         datasetType: DatasetType | None = None,
     ) -> DatasetRef:

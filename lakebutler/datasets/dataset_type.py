@@ -462,7 +462,7 @@ class DatasetType:
         return self._hash
 
     def __lt__(self, other: DatasetType) -> bool:
-        return self.name < other.name if isinstance(other, DatasetType) else NotImplemented
+        return self.name < other.name
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = (self.name, self.dimensions, self.storageClass_name, self._parent_name, self._is_calibration)
