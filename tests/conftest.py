@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+KNOWN_SKIPS = ("full size; run with --full", "no shared inputs at")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 settings.register_profile(
@@ -30,6 +32,9 @@ for name in ("LAKEBUTLER_REPO", "COLUMNS", "NO_COLOR", "FORCE_COLOR"):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run the tests marked 'full'")
+    parser.addoption(
+        "--no-new-skips", action="store_true", help="fail if a test is skipped for a reason not known here"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,6 +49,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "full" in item.keywords:
             item.add_marker(skip)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that silently stops running is a failure, where the caller asks for it."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not session.config.getoption("--no-new-skips"):
+        return
+    reasons = {str(report.longrepr) for report in reporter.stats.get("skipped", [])}
+    new = sorted(reason for reason in reasons if not any(known in reason for known in KNOWN_SKIPS))
+    if new:
+        reporter.write_line("")
+        reporter.write_sep("=", "skipped for reasons that tests/conftest.py does not know", red=True)
+        for reason in new:
+            reporter.write_line(reason)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(autouse=True)

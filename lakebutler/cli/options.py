@@ -136,7 +136,7 @@ def listing_options(
             ask = Ask(order_by=split_names(kwargs.pop("order_by")), offset=skip, explain=explain, **values)
             return function(*args, ask=ask, **kwargs)
 
-        options = [
+        options: list[Callable[[type_of_verb], type_of_verb]] = [
             where_option(where),
             click.option(
                 "--order-by", multiple=True, metavar="NAMES", help="Names to order by; '-name' reverses."
@@ -187,7 +187,7 @@ def selection_options(*, order_by: bool = False) -> Callable[[type_of_verb], typ
             return function(*args, selection=selection, **kwargs)
 
         names = "Dataset types: names or globs; all of them by default."
-        options = [
+        options: list[Callable[[type_of_verb], type_of_verb]] = [
             click.option("-d", "--dataset-type", multiple=True, metavar="NAMES", help=names),
             collections_option("Collections to search: names or globs; all by default."),
             where_option("Condition on dimensions and their fields."),

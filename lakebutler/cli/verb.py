@@ -65,7 +65,9 @@ class Verb(click.Command):
         """Put a place-holder for REPO first where the user has left it out."""
         if ctx.resilient_parsing:
             return super().parse_args(ctx, args)
-        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        options: list[click.Parameter] = [
+            param for param in self.get_params(ctx) if isinstance(param, click.Option)
+        ]
         given, positionals, _ = click.Command(None, params=options).make_parser(ctx).parse_args(list(args))
         if not self._takes_repo(ctx, list(positionals), given.get("repo_option")):
             args = [_ABSENT, *args]

@@ -31,9 +31,7 @@ __all__ = ["query_data_ids", "query_datasets", "query_dimension_records"]
 @collections_option("Collections to search: names or globs; all by default.")
 @find_first_option
 @click.option("--show-uri", is_flag=True, help="Also where each dataset lies.")
-@listing_options(
-    "Condition on dimensions and their fields, as in \"visit > 10 AND band = 'r'\".", offset=True
-)
+@listing_options("Condition on dimensions and their fields, as in \"visit > 10 AND band = 'r'\".", query=True)
 @pass_session
 def query_datasets(
     session: Session,
