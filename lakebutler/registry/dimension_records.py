@@ -65,7 +65,7 @@ class RecordCache:
         table = dimension_table(element.name)
         if table not in snapshot.schemas():
             return None
-        stamp = snapshot.table_stamp(table)
+        stamp = _stamp(snapshot, table)
         kept = self._kept.get(element.name)
         if kept is None or kept[0] != stamp or len(kept[1]) > _CACHE_LIMIT:
             kept = (stamp, {})
@@ -77,6 +77,14 @@ class RecordCache:
         record = record_from_row(element, rows[0]) if rows else None
         records[key] = record
         return record
+
+
+def _stamp(snapshot: Snapshot, table: str) -> tuple[tuple[int, ...], ...]:
+    """What changes whenever the rows of a table do."""
+    return tuple(
+        (id(layer), len(layer.store.rows), layer.tombstones.count, len(layer.slots), len(layer.deletes), place and stamp)
+        for place, (layer, stamp) in enumerate(snapshot.view(table).layers)
+    )
 
 
 def expand(

@@ -59,6 +59,11 @@ class Session:
         self._holds = 0
 
     @property
+    def pinned(self) -> Snapshot | None:
+        """The version that the session stays at, if any."""
+        return self._pinned
+
+    @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self._open is not None

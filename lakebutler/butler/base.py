@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What all parts of the butler share: the open repository and the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lakebutler.butler.repository import Repository
+from lakebutler.collections.collection import CollectionType
+from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.dimensions.coordinate import DataCoordinate
+from lakebutler.dimensions.universe import DimensionUniverse
+from lakebutler.errors import CollectionTypeError, NoDefaultCollectionError, known_names
+from lakebutler.registry import collections
+from lakebutler.registry.registry import Registry
+from lakebutler.registry.schema import DATASET_PREFIX
+from lakebutler.timespan import Timespan
+
+__all__ = ["ButlerBase", "Defaults"]
+
+
+class Defaults:
+    """Default collections, run and data ID of a butler.
+
+    Parameters
+    ----------
+    collections : sequence of `str`
+        Collections to search, in order.
+    run : `str` or `None`
+        Run to write to.
+    data_id : mapping
+        Values of governors.
+    infer : `bool`
+        Whether a governor with a single value in the default collections takes
+        that value.
+    """
+
+    def __init__(
+        self, collections: Sequence[str], run: str | None, data_id: Mapping[str, Any], *, infer: bool = True
+    ) -> None:
+        self.collections = tuple(collections)
+        self.run = run
+        self.data_id = dict(data_id)
+        self.infer = infer
+        self._inferred: dict[str, Any] = {}
+
+    def governor(self, registry: Registry, name: str) -> Any:
+        """Default value of a governor dimension.
+
+        Parameters
+        ----------
+        registry : `Registry`
+            Where to look.
+        name : `str`
+            The governor, such as ``instrument``.
+
+        Returns
+        -------
+        value : `str` or `None`
+            `None` if there is none.
+        """
+        if name in self.data_id:
+            return self.data_id[name]
+        if not self.infer or not self.collections:
+            return None
+        if name not in self._inferred:
+            found = _governor_values(registry, self.collections, name)
+            if len(found) != 1:
+                return None
+            self._inferred[name] = found.pop()
+        return self._inferred[name]
+
+
+def _governor_values(registry: Registry, names: Sequence[str], governor: str) -> set[Any]:
+    snapshot = registry.snapshot
+    known = snapshot.state(collections.KIND)
+    wanted = set(collections.flatten(snapshot, [n for n in names if n in known]))
+    found: set[Any] = set()
+    for table, schema in snapshot.schemas().items():
+        if not table.startswith(DATASET_PREFIX) or governor not in {c.name for c in schema.columns}:
+            continue
+        held = sorted({scope[1] for scope, rows in snapshot.scopes(table).items() if rows > 0} & wanted)
+        if held:
+            column = snapshot.scan(table, columns=(governor,), where={"collection": held}).column(governor)
+            found.update(column.unique().to_pylist())
+    return found
+
+
+class ButlerBase:
+    """State of a butler; see `Butler`.
+
+    Parameters
+    ----------
+    repository : `Repository`
+        The open repository.
+    registry : `Registry`
+        Its registry.
+    defaults : `Defaults`
+        Default collections, run and data ID.
+    """
+
+    def __init__(self, repository: Repository, registry: Registry, defaults: Defaults) -> None:
+        self._repository = repository
+        self._registry = registry
+        self._defaults = defaults
+        self._datastore = repository.datastore
+        self._session = repository.session
+        self._written: list[str] = []
+        self._moves: list[Any] = []
+
+    @property
+    def dimensions(self) -> DimensionUniverse:
+        """The repository's dimensions."""
+        return self._repository.universe
+
+    @property
+    def run(self) -> str | None:
+        """Run that `put` writes to, unless told otherwise."""
+        return self._defaults.run
+
+    def isWriteable(self) -> bool:
+        """Whether the butler can change the repository."""
+        return self._session.writeable
+
+    def _search_path(self, names: str | Sequence[str] | None) -> list[tuple[str, CollectionType]]:
+        if names is None:
+            chosen: Sequence[str] = self._defaults.collections
+            if not chosen:
+                known = self._registry.snapshot.state(collections.KIND)
+                raise NoDefaultCollectionError(
+                    "no collections to search: none are given, and the butler has no default",
+                    hint=f"pass collections=; {known_names('', known, what='collections')}",
+                )
+        else:
+            chosen = [names] if isinstance(names, str) else list(names)
+            for name in chosen:
+                if not isinstance(name, str):
+                    raise CollectionTypeError(f"a collection is named by a string, not {type(name).__name__}")
+        return self._registry.search_path(chosen)
+
+    def _resolve(
+        self,
+        dataset_type: DatasetType,
+        data_id: DataCoordinate | Mapping[str, Any] | None,
+        keywords: Mapping[str, Any],
+    ) -> tuple[DataCoordinate, Timespan | None]:
+        from lakebutler.butler.data_ids import resolve_data_id
+
+        def default(name: str) -> Any:
+            return self._defaults.governor(self._registry, name)
+
+        return resolve_data_id(self._registry, dataset_type, data_id, keywords, default)

@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``butler.registry``: the field's method names for what only lives there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lakebutler.collections.collection import CollectionType
+from lakebutler.collections.wildcard import is_pattern, match_names
+from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.dimensions.coordinate import DataCoordinate
+from lakebutler.dimensions.elements import DimensionElement
+from lakebutler.dimensions.group import DimensionGroup
+from lakebutler.dimensions.records import DimensionRecord
+from lakebutler.dimensions.universe import DimensionUniverse
+from lakebutler.errors import DimensionNameError, DimensionValueError, known_names
+from lakebutler.ids import DatasetIdGenEnum
+from lakebutler.registry import collections, dataset_types, datasets
+from lakebutler.registry.registry import Registry
+from lakebutler.timespan import Timespan
+
+if TYPE_CHECKING:
+    from lakebutler.butler.base import ButlerBase
+
+__all__ = ["ButlerRegistry", "CollectionSummary"]
+
+
+class CollectionSummary(NamedTuple):
+    """What a collection holds.
+
+    Attributes
+    ----------
+    dataset_types : `frozenset` [`DatasetType`]
+        Types of its datasets.
+    """
+
+    dataset_types: frozenset[DatasetType]
+
+
+class ButlerRegistry:
+    """The registry, by the field's method names.
+
+    Parameters
+    ----------
+    butler : `ButlerBase`
+        The butler it belongs to.
+    """
+
+    def __init__(self, butler: ButlerBase) -> None:
+        self._butler = butler
+        self._registry: Registry = butler._registry
+
+    @property
+    def dimensions(self) -> DimensionUniverse:
+        """The repository's dimensions."""
+        return self._registry.universe
+
+    def isWriteable(self) -> bool:
+        """Whether the repository can be changed."""
+        return self._butler.isWriteable()
+
+    def refresh(self) -> None:
+        """Nothing to do: every read sees the newest version."""
+
+    # ------------------------------------------------------------ dataset types
+
+    def registerDatasetType(self, datasetType: DatasetType) -> bool:
+        """Register a dataset type.
+
+        Parameters
+        ----------
+        datasetType : `DatasetType`
+            The type.
+
+        Returns
+        -------
+        inserted : `bool`
+            False if the same type is registered already.
+
+        Raises
+        ------
+        ConflictingDefinitionError
+            Raised if the name is registered with another definition.
+        """
+        return self._registry.register_dataset_type(datasetType)
+
+    def removeDatasetType(self, name: str | tuple[str, ...]) -> None:
+        """Remove dataset types of which there are no datasets.
+
+        Parameters
+        ----------
+        name : `str` or `tuple` [`str`]
+            Names or globs.
+
+        Raises
+        ------
+        OrphanedRecordError
+            Raised if there are datasets of one.
+        """
+        names = [t.name for t in self.queryDatasetTypes(name if isinstance(name, str) else list(name))]
+        self._registry.session.execute(
+            lambda s: dataset_types.remove_dataset_types(s, tuple(names), self._registry.types),
+            op="remove-dataset-type",
+        )
+
+    def getDatasetType(self, name: str) -> DatasetType:
+        """Look up a dataset type by name."""
+        return self._registry.dataset_type(name)
+
+    def queryDatasetTypes(
+        self, expression: str | Sequence[str] = "*", *, missing: list[str] | None = None
+    ) -> list[DatasetType]:
+        """Find dataset types by name or glob.
+
+        Parameters
+        ----------
+        expression : `str` or sequence of `str`, optional
+            Names and globs; all by default (``...`` too).
+        missing : `list` [`str`], optional
+            Names that do not exist are appended to it.
+
+        Returns
+        -------
+        types : `list` [`DatasetType`]
+            By name.
+        """
+        patterns = ["*"] if expression is ... else [expression] if isinstance(expression, str) else list(expression)
+        known = self._registry.snapshot.state(dataset_types.KIND)
+        names: dict[str, None] = {}
+        for pattern in patterns:
+            if pattern in known:
+                names[pattern] = None
+            elif is_pattern(pattern):
+                names.update(dict.fromkeys(match_names(pattern, known)))
+            elif missing is not None:
+                missing.append(pattern)
+        return [self._registry.dataset_type(name) for name in sorted(names)]
+
+    # -------------------------------------------------------------- collections
+
+    def registerCollection(
+        self, name: str, type: CollectionType = CollectionType.TAGGED, doc: str | None = None
+    ) -> bool:
+        """Register a collection; false if it is there already."""
+        return self._registry.register_collection(name, type, doc)
+
+    def registerRun(self, name: str, doc: str | None = None) -> bool:
+        """Register a RUN collection; false if it is there already."""
+        return self._registry.register_collection(name, CollectionType.RUN, doc)
+
+    def removeCollection(self, name: str) -> None:
+        """Remove a collection and the memberships in it."""
+        self._registry.remove_collection(name)
+
+    def getCollectionType(self, name: str) -> CollectionType:
+        """Type of a collection."""
+        return collections.collection_type(self._registry.snapshot, name)
+
+    def getCollectionChain(self, parent: str) -> Sequence[str]:
+        """Children of a chain, in order."""
+        return self._registry.collection_info(parent).children
+
+    def getCollectionParentChains(self, collection: str) -> set[str]:
+        """Chains that have a collection as a child."""
+        return collections.parents(self._registry.snapshot, collection)
+
+    def setCollectionChain(self, parent: str, children: str | Sequence[str], *, flatten: bool = False) -> None:
+        """Give a chain other members, flattened if asked for."""
+        names = [children] if isinstance(children, str) else list(children)
+        self._registry.edit_chain(parent, "redefine", names, flatten=flatten)
+
+    def getCollectionDocumentation(self, collection: str) -> str | None:
+        """What a collection is for; `None` if nobody said."""
+        return self._registry.collection_info(collection).doc or None
+
+    def setCollectionDocumentation(self, collection: str, doc: str | None) -> None:
+        """Say what a collection is for."""
+        self._registry.session.execute(
+            lambda s: collections.set_documentation(s, collection, doc), op="set-documentation"
+        )
+
+    def getCollectionSummary(self, collection: str) -> CollectionSummary:
+        """Dataset types of the datasets in a collection."""
+        found = collections.summary(self._registry.snapshot, [collection])
+        return CollectionSummary(frozenset(self._registry.dataset_type(name) for name in found))
+
+    def queryCollections(
+        self,
+        expression: str | Sequence[str] = "*",
+        datasetType: str | None = None,
+        collectionTypes: Iterable[CollectionType] | CollectionType = CollectionType.all(),
+        flattenChains: bool = False,
+        includeChains: bool | None = None,
+    ) -> Sequence[str]:
+        """Find collections by name or glob; with a dataset type, those that hold some."""
+        kinds = [collectionTypes] if isinstance(collectionTypes, CollectionType) else collectionTypes
+        names = collections.query_collections(
+            self._registry.snapshot,
+            "*" if expression is ... else expression,
+            collection_types=kinds,
+            flatten_chains=flattenChains,
+            include_chains=includeChains,
+        )
+        if datasetType is None:
+            return names
+        snapshot = self._registry.snapshot
+        return [name for name in names if datasetType in collections.summary(snapshot, [name])]
+
+    # --------------------------------------------------------------- dimensions
+
+    def insertDimensionData(
+        self,
+        element: DimensionElement | str,
+        *data: Mapping[str, Any] | DimensionRecord,
+        conform: bool = True,
+        replace: bool = False,
+        skip_existing: bool = False,
+    ) -> None:
+        """Insert dimension records, all or none.
+
+        Parameters
+        ----------
+        element : `DimensionElement` or `str`
+            The element.
+        *data : `DimensionRecord` or mapping
+            Its records.
+        conform : `bool`, optional
+            Accepted as the field's interface has it; records are always checked.
+        replace : `bool`, optional
+            Whether records with the same keys give way.
+        skip_existing : `bool`, optional
+            Whether records whose keys are there are passed over.
+
+        Raises
+        ------
+        ConflictingDefinitionError
+            Raised if a key is taken.
+        DimensionValueError
+            Raised if a value is wrong, or refers to a record that does not exist.
+        """
+        del conform
+        found = self._element(element)
+        records = [self._record(found, row) for row in data]
+        self._registry.insert_records(found, records, replace=replace, skip_existing=skip_existing)
+
+    def syncDimensionData(
+        self,
+        element: DimensionElement | str,
+        row: Mapping[str, Any] | DimensionRecord,
+        conform: bool = True,
+        update: bool = False,
+    ) -> bool | dict[str, Any]:
+        """Make sure that there is a record.
+
+        Parameters
+        ----------
+        element : `DimensionElement` or `str`
+            The element.
+        row : `DimensionRecord` or mapping
+            The record.
+        conform : `bool`, optional
+            Accepted as the field's interface has it.
+        update : `bool`, optional
+            Whether a record that differs is replaced.
+
+        Returns
+        -------
+        inserted_or_updated : `bool` or `dict`
+            True if inserted, False if there already, the old values of what was
+            updated otherwise.
+        """
+        del conform
+        found = self._element(element)
+        return self._registry.sync_record(found, self._record(found, row), update=update)
+
+    def _element(self, element: DimensionElement | str) -> DimensionElement:
+        name = element if isinstance(element, str) else element.name
+        universe = self._registry.universe
+        if name not in universe:
+            raise DimensionNameError(
+                f"there is no dimension {name!r}", hint=known_names(name, universe.elements.names)
+            )
+        return universe[name]
+
+    def _record(self, element: DimensionElement, row: Mapping[str, Any] | DimensionRecord) -> DimensionRecord:
+        if isinstance(row, DimensionRecord):
+            if row.definition.name != element.name:
+                raise DimensionValueError(f"a record of {row.definition.name!r} is none of {element.name!r}")
+            return row
+        return element.RecordClass(**row)
+
+    def expandDataId(
+        self,
+        dataId: DataCoordinate | Mapping[str, Any] | None = None,
+        *,
+        dimensions: Iterable[str] | DimensionGroup | None = None,
+        records: Mapping[str, DimensionRecord | None] | None = None,
+        withDefaults: bool = True,
+        **kwargs: Any,
+    ) -> DataCoordinate:
+        """Find everything that follows from a data ID.
+
+        Parameters
+        ----------
+        dataId : `DataCoordinate` or mapping, optional
+            The data ID.
+        dimensions : iterable of `str` or `DimensionGroup`, optional
+            Its dimensions, if not those of the values given.
+        records : mapping, optional
+            Records that the caller has.
+        withDefaults : `bool`, optional
+            Whether default values of governors are used.
+        **kwargs
+            More of the data ID.
+
+        Returns
+        -------
+        data_id : `DataCoordinate`
+            With implied values and records.
+        """
+        universe = self._registry.universe
+        group = universe.conform(dimensions) if dimensions is not None else None
+        values = dict(dataId.mapping) if isinstance(dataId, DataCoordinate) else dict(dataId or {})
+        values.update(kwargs)
+        if withDefaults:
+            wanted = group if group is not None else universe.conform([n for n in values if n in universe.dimensions])
+            for governor in wanted.governors:
+                if governor not in values:
+                    value = self._butler._defaults.governor(self._registry, governor)
+                    if value is not None:
+                        values[governor] = value
+        standard = DataCoordinate.standardize(values, dimensions=group, universe=universe)
+        return self._registry.expand(standard, records)
+
+    # ----------------------------------------------------------------- datasets
+
+    def insertDatasets(
+        self,
+        datasetType: DatasetType | str,
+        dataIds: Iterable[DataCoordinate | Mapping[str, Any]],
+        run: str | None = None,
+        expand: bool = True,
+        idGenerationMode: DatasetIdGenEnum = DatasetIdGenEnum.UNIQUE,
+    ) -> list[DatasetRef]:
+        """Register datasets without files.
+
+        Parameters
+        ----------
+        datasetType : `DatasetType` or `str`
+            Their type.
+        dataIds : iterable of `DataCoordinate` or mapping
+            Their data IDs.
+        run : `str`, optional
+            Their run; the default run if not given.
+        expand : `bool`, optional
+            Accepted as the field's interface has it; values are always checked.
+        idGenerationMode : `DatasetIdGenEnum`, optional
+            How their IDs are made.
+
+        Returns
+        -------
+        refs : `list` [`DatasetRef`]
+            The datasets.
+        """
+        del expand
+        kind = self._registry.dataset_type(datasetType)
+        chosen = run if run is not None else self._butler.run
+        if chosen is None:
+            from lakebutler.errors import NoDefaultCollectionError
+
+            raise NoDefaultCollectionError("cannot insert datasets without a run", hint="pass run=")
+        group = kind.dimensions
+        refs = [
+            DatasetRef(kind, DataCoordinate.standardize(d, dimensions=group), run=chosen,
+                       id_generation_mode=idGenerationMode, conform=False)
+            for d in dataIds
+        ]  # fmt: skip
+        self._registry.add(refs, None, op="insert-datasets")
+        return refs
+
+    def getDataset(self, id: Any) -> DatasetRef | None:
+        """Find a dataset by its ID."""
+        found = self._registry.by_id(id)
+        return found[0] if found is not None else None
+
+    def removeDatasets(self, refs: Iterable[DatasetRef]) -> None:
+        """Remove datasets and their memberships from the registry; files stay."""
+        gone = list(refs)
+        self._registry.session.execute(lambda s: datasets.remove_datasets(s, gone), op="remove-datasets")
+
+    def associate(self, collection: str, refs: Iterable[DatasetRef], *, replace: bool = True) -> None:
+        """Put datasets into a TAGGED collection.
+
+        Parameters
+        ----------
+        collection : `str`
+            The collection.
+        refs : iterable of `DatasetRef`
+            The datasets.
+        replace : `bool`, optional
+            Whether another dataset with the same data ID gives way; otherwise
+            that is an error.
+        """
+        self._registry.associate(collection, list(refs), replace=replace)
+
+    def disassociate(self, collection: str, refs: Iterable[DatasetRef]) -> None:
+        """Take datasets out of a TAGGED collection; others are passed over."""
+        self._registry.disassociate(collection, list(refs))
+
+    def certify(self, collection: str, refs: Iterable[DatasetRef], timespan: Timespan) -> None:
+        """Declare calibrations valid in a range.
+
+        Parameters
+        ----------
+        collection : `str`
+            A CALIBRATION collection.
+        refs : iterable of `DatasetRef`
+            The datasets.
+        timespan : `Timespan`
+            When they are valid.
+
+        Raises
+        ------
+        ConflictingDefinitionError
+            Raised if the range overlaps one of the same type and data ID.
+        """
+        self._registry.certify(collection, list(refs), timespan)
+
+    def decertify(
+        self,
+        collection: str,
+        datasetType: DatasetType | str,
+        timespan: Timespan,
+        *,
+        dataIds: Iterable[DataCoordinate | Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Take a range out of the validity of calibrations.
+
+        Parameters
+        ----------
+        collection : `str`
+            A CALIBRATION collection.
+        datasetType : `DatasetType` or `str`
+            Which datasets.
+        timespan : `Timespan`
+            The range to take away.
+        dataIds : iterable of `DataCoordinate` or mapping, optional
+            Only these; all by default.
+        """
+        kind = self._registry.dataset_type(datasetType)
+        chosen = None
+        if dataIds is not None:
+            chosen = [DataCoordinate.standardize(d, dimensions=kind.dimensions) for d in dataIds]
+        self._registry.decertify(collection, kind, timespan, chosen)

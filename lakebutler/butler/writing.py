@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Write datasets: files first, made durable, then one commit."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lakebutler.butler import ingest as ingesting
+from lakebutler.butler.base import ButlerBase
+from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.datasets.file_dataset import FileDataset
+from lakebutler.datasets.provenance import DatasetProvenance
+from lakebutler.dimensions.coordinate import DataCoordinate
+from lakebutler.errors import (
+    CommitUnknownError,
+    DatasetTypeError,
+    DimensionValueError,
+    NoDefaultCollectionError,
+)
+from lakebutler.registry import datasets
+from lakebutler.registry.dataset_rows import FileRow
+
+__all__ = ["WritingButler"]
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+class WritingButler(ButlerBase):
+    """The writing verbs of `Butler`."""
+
+    @contextlib.contextmanager
+    def transaction(self, *, message: str = "") -> Iterator[None]:
+        """Make one commit of everything inside the block, or nothing.
+
+        Parameters
+        ----------
+        message : `str`, optional
+            A line to record with the commit.
+
+        Notes
+        -----
+        What the block writes is seen by this butler at once and by others when
+        the block ends.  If it raises, rows and files are undone together.  No
+        lock is held meanwhile.
+        """
+        outermost = not self._session.in_transaction
+        marks = len(self._written), len(self._moves)
+        try:
+            with self._session.transaction(message=message):
+                yield
+                if outermost:
+                    self._datastore.sync(self._written)
+        except CommitUnknownError:
+            # The commit may have landed: its files must stay.
+            self._forget(marks)
+            raise
+        except BaseException:
+            self._datastore.rollback(self._written[marks[0] :])
+            self._forget(marks)
+            raise
+        if outermost:
+            moves = self._moves[:]
+            self._forget(marks)
+            self._datastore.finish(moves)
+
+    def _forget(self, marks: tuple[int, int]) -> None:
+        del self._written[marks[0] :]
+        del self._moves[marks[1] :]
+
+    def put(
+        self,
+        obj: Any,
+        datasetRefOrType: DatasetRef | DatasetType | str,
+        /,
+        dataId: DataCoordinate | Mapping[str, Any] | None = None,
+        *,
+        run: str | None = None,
+        provenance: DatasetProvenance | None = None,
+        **kwargs: Any,
+    ) -> DatasetRef:
+        """Write an object as a dataset.
+
+        Parameters
+        ----------
+        obj : object
+            What to write; it must fit the storage class.
+        datasetRefOrType : `DatasetRef`, `DatasetType` or `str`
+            Type of the dataset; or a reference, whose ID is kept.
+        dataId : `DataCoordinate` or mapping, optional
+            Its data ID, with a type.
+        run : `str`, optional
+            Run to write to; the default run if not given.
+        provenance : `DatasetProvenance`, optional
+            Where the dataset comes from, written with it where its format can.
+        **kwargs
+            More of the data ID.
+
+        Returns
+        -------
+        ref : `DatasetRef`
+            The dataset, with a full data ID.
+
+        Raises
+        ------
+        ConflictingDefinitionError
+            Raised if the run has a dataset of this type and data ID.
+        StorageClassError
+            Raised if the object does not fit the storage class.
+        """
+        self._session.require_writeable("put a dataset")
+        with self._session.held() as snapshot:
+            ref = self._reference(datasetRefOrType, dataId, run, kwargs)
+            # Refuse before anything is written; the commit checks again.
+            datasets.insert_datasets(snapshot, [ref], None, _EPOCH)
+        record = self._datastore.put(obj, ref, provenance=provenance)
+        written = [record.path] if record.path is not None else []
+        self._commit([ref], [FileRow(*record)], written, op="put")
+        return ref
+
+    def _reference(
+        self,
+        target: DatasetRef | DatasetType | str,
+        data_id: DataCoordinate | Mapping[str, Any] | None,
+        run: str | None,
+        keywords: Mapping[str, Any],
+    ) -> DatasetRef:
+        if isinstance(target, DatasetRef):
+            if data_id is not None or keywords:
+                raise DimensionValueError("a DatasetRef has its data ID: none may be given beside it")
+            if run is not None and run != target.run:
+                raise DimensionValueError(f"the reference is to run {target.run!r}, not {run!r}")
+            self._registry.dataset_type(target.datasetType)
+            return target if target.dataId.hasRecords() else target.expanded(self._registry.expand(target.dataId))
+        kind = self._registry.dataset_type(target)
+        if kind.component() is not None:
+            raise DatasetTypeError(
+                f"cannot put a component ({kind.name})", hint=f"put the whole {kind.nameAndComponent()[0]!r}"
+            )
+        chosen = run if run is not None else self.run
+        if chosen is None:
+            raise NoDefaultCollectionError(
+                f"cannot put {kind.name}: no run is given, and the butler has no default",
+                hint="pass run=, or open the butler with run=",
+            )
+        exact = self._resolve(kind, data_id, keywords)[0]
+        return DatasetRef(kind, self._registry.expand(exact), run=chosen, conform=False)
+
+    def _commit(
+        self,
+        refs: list[DatasetRef],
+        files: list[FileRow],
+        written: list[str],
+        *,
+        op: str,
+        skip_existing: bool = False,
+        create_runs: bool = False,
+        moves: list[Any] | None = None,
+    ) -> None:
+        """Make files durable and commit their rows; undo the files if that fails."""
+        nested = self._session.in_transaction
+        try:
+            if not nested:
+                self._datastore.sync(written)
+            self._registry.add(refs, files, op=op, skip_existing=skip_existing, create_runs=create_runs)
+        except CommitUnknownError:
+            raise
+        except BaseException:
+            self._datastore.rollback(written)
+            raise
+        if nested:
+            self._written += written
+            self._moves += moves or []
+        else:
+            self._datastore.finish(moves or [])
+
+    def ingest(
+        self,
+        *datasets: FileDataset,
+        transfer: str | None = "auto",
+        record_validation_info: bool = True,
+        skip_existing: bool = False,
+    ) -> None:
+        """Add files that exist as datasets, in one commit.
+
+        Parameters
+        ----------
+        *datasets : `FileDataset`
+            Files, each with the datasets it holds.
+        transfer : `str` or `None`, optional
+            What happens to the files: `None` (they lie inside the repository
+            already), ``auto`` (in place if inside, else copied), ``copy``,
+            ``move``, ``direct`` (they stay where they are), ``split`` (in place
+            if inside, else direct), ``link``, ``hardlink``, ``symlink`` or
+            ``relsymlink``.
+        record_validation_info : `bool`, optional
+            Accepted as the field's interface has it; sizes are always recorded.
+        skip_existing : `bool`, optional
+            Whether to pass over datasets that are there already.
+
+        Raises
+        ------
+        ConflictingDefinitionError
+            Raised if a data ID is taken; nothing is added then.
+        FileNotFoundError
+            Raised if a file is missing; nothing is added then.
+        """
+        del record_validation_info
+        self._session.require_writeable("ingest files")
+        if not datasets:
+            return
+        with self._session.held():
+            batch = ingesting.prepare(self._registry, datasets, skip_existing=skip_existing)
+        if not batch.files:
+            return
+        if transfer in ("direct", "split"):
+            self._allow(ingesting.outside(batch.files, self._repository.root))
+        done = self._datastore.ingest(batch.files, transfer)
+        rows = ingesting.spread(batch, done.records)
+        self._commit(
+            batch.refs,
+            rows,
+            done.written,
+            op="ingest",
+            skip_existing=skip_existing,
+            create_runs=True,
+            moves=done.moves,
+        )
+
+    def _allow(self, directories: set[str]) -> None:
+        """Remember that this user's datasets may lie in these places."""
+        if directories:
+            self._repository.trust.allow(directories)
+            self._datastore.allow_external(directories)
+
