@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The commit loop: write the files, claim the next number, or find out who did."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.errors import CommitConflictError, CommitUnknownError, StorageError, StorageUncertainError
+from lakebutler.lake.change import Change
+from lakebutler.lake.entry import Header, encode_entry
+from lakebutler.lake.log import read_entry
+from lakebutler.lake.naming import log_path
+from lakebutler.lake.protocol import conflict
+from lakebutler.lake.snapshot import Snapshot
+from lakebutler.lake.state import Head
+from lakebutler.lake.writer import FileWriter, Prepared, prepare
+
+if TYPE_CHECKING:
+    from lakebutler.lake.lake import Lake
+
+__all__ = ["Attempt", "library_version"]
+
+_PATIENCE = 120.0
+_MANY_ROWS = 5000
+
+
+class Attempt:
+    """One call of `Lake.commit`, through however many races.
+
+    Parameters
+    ----------
+    lake : `Lake`
+        What to commit to.
+    build : callable
+        Makes the change.
+    op, message : `str`
+        What the entry will say.
+    base, change : optional
+        A change that was built already, and what it was built on.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        build: Callable[[Snapshot], Change | None],
+        op: str,
+        message: str,
+        base: Snapshot | None,
+        change: Change | None,
+    ) -> None:
+        self.lake = lake
+        self.txid = str(uuid.uuid4())
+        self.build = build
+        self.op = op
+        self.message = message
+        self.base = base if change is not None else None
+        self.change = change if base is not None else None
+        self.prepared: Prepared | None = None
+        self.writer = FileWriter(lake.storage)
+        self.why = ""
+        self.queues = False
+
+    def prepare(self) -> Prepared:
+        """Write the files of the change, unless they are written."""
+        if self.prepared is None:
+            assert self.change is not None and self.base is not None
+            self.prepared = prepare(self.change, self.base.schemas(), self.writer)
+        return self.prepared
+
+    def again(self, why: str) -> None:
+        """Drop the change: it has to be built again."""
+        self.change = self.prepared = None
+        self.why = why
+
+    def run(self) -> Snapshot:
+        """Commit, however many races are lost; see `Lake.commit`."""
+        deadline = time.monotonic() + _PATIENCE
+        pause = 0.001
+        try:
+            while True:
+                if self.change is not None and not self.queues:
+                    self.prepare()
+                    self.queues = True
+                done = self._try_once()
+                if done is not None:
+                    self.writer.discard(self.prepared.paths if self.prepared else ())
+                    return done
+                if time.monotonic() > deadline:
+                    raise CommitConflictError(
+                        f"the commit lost every race for {_PATIENCE:.0f} s: {self.why or 'others were faster'}",
+                        hint="try again",
+                    )
+                if self.lake.storage.remote:
+                    time.sleep(random.uniform(0, pause))
+                    pause = min(2 * pause, 0.2)
+        except CommitUnknownError:
+            raise
+        except BaseException:
+            self.writer.discard()
+            raise
+
+    def _try_once(self) -> Snapshot | None:
+        """Try for the next number; return `None` if it has to be tried again."""
+        lake = self.lake
+        with lake.storage.lock():
+            lake.refresh()
+            if self.change is not None and self.base is not None:
+                why = self._conflict(self.base.version)
+                if why:
+                    self.again(why)
+            if self.change is None:
+                self.base = lake.snapshot(refresh=False)
+                self.change = self.build(self.base)
+                if self.change is None:
+                    return self.base
+                if not self.queues and _is_large(self.change):
+                    return None
+            prepared = self.prepare()
+            head = self._claim(prepared)
+            if head is None:
+                return None
+            lake.advance(head, prepared.actions, prepared.footprint)
+        return lake.snapshot(refresh=False)
+
+    def _conflict(self, version: int) -> str | None:
+        """Say why the change must be built again, given what came after a version."""
+        prepared = self.prepare()
+        for theirs in self.lake.footprints_after(version):
+            why = "too much came in between" if theirs is None else conflict(prepared.footprint, theirs)
+            if why:
+                return why
+        return None
+
+    def _claim(self, prepared: Prepared) -> Head | None:
+        """Create the next log entry; return `None` if another did."""
+        storage, last = self.lake.storage, self.lake.head
+        now = max(datetime.now(UTC), last.time + timedelta(microseconds=1))
+        base = self.base.version if self.base is not None else last.version
+        header = Header(
+            last.version + 1,
+            self.txid,
+            last.txid,
+            last.sha256,
+            base,
+            now,
+            _writer(),
+            self.op,
+            self.message,
+            prepared.expect,
+        )
+        data = encode_entry(header, prepared.text)
+        head = Head(header.version, self.txid, data[-67:-3].decode(), now)
+        try:
+            storage.create(log_path(header.version), data)
+        except FileExistsError:
+            return head if self._is_ours(head) else None
+        except StorageUncertainError as error:
+            if not storage.remote:
+                raise CommitUnknownError(
+                    f"version {head.version} was written, but it is not sure to last: {error.message}",
+                    hint="ask again: Lake.committed(txid)",
+                    txid=self.txid,
+                ) from error
+            return head if self._is_ours(head) else None
+        return head
+
+    def _is_ours(self, head: Head) -> bool:
+        """Whether the entry that is there now is the one that we tried to make."""
+        try:
+            entry = read_entry(self.lake.storage, head.version)
+        except StorageError as error:
+            raise CommitUnknownError(
+                f"no answer whether version {head.version} was committed: {error.message}",
+                hint=f"ask later: Lake.committed({self.txid!r})",
+                txid=self.txid,
+            ) from error
+        return entry is not None and entry.txid == self.txid and entry.sha256 == head.sha256
+
+
+def _is_large(change: Change) -> bool:
+    return bool(change.bulk) or change.row_count() > _MANY_ROWS
+
+
+@cache
+def _user_and_host() -> tuple[str, str]:
+    import getpass
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = str(os.getuid())
+    return user, socket.gethostname()
+
+
+def _writer() -> Mapping[str, Any]:
+    user, host = _user_and_host()
+    return {"lib": library_version(), "user": user, "host": host, "pid": os.getpid()}
+
+
+@cache
+def library_version() -> str:
+    """Version of this package, as far as it is known."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("lakebutler")
+    except PackageNotFoundError:
+        return "unknown"

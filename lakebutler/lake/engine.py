@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""DuckDB over a snapshot.
+
+Two kinds of connection.  `run` is for SQL that this package composed itself.
+`query` is for SQL that a user typed: its connection can read the files of the
+snapshot and nothing else, cannot be unlocked, and takes statements that read
+only (DuckDB's own lock-down would still let ``COPY`` overwrite a file that it may
+read).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.errors import InvalidQueryError, RepositoryCorruptError
+from lakebutler.lake.relation import quote, relation
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from lakebutler.lake.snapshot import Snapshot
+
+__all__ = ["connect", "query", "run"]
+
+_LOCK_DOWN = (
+    "SET enable_external_access = false",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allow_community_extensions = false",
+    "SET python_enable_replacements = false",
+    "SET lock_configuration = true",
+)
+_PREPARE = ("SET TimeZone = 'UTC'", "SET arrow_lossless_conversion = true")
+_EXPLAIN = re.compile(r"\s*explain(\s+analyze)?\s+", re.IGNORECASE)
+_MOST_CONNECTIONS = 4
+
+_connections: OrderedDict[Any, duckdb.DuckDBPyConnection] = OrderedDict()
+_inner: list[duckdb.DuckDBPyConnection] = []
+_lock = threading.RLock()
+
+
+def run(
+    snapshot: Snapshot,
+    sql: str,
+    tables: Mapping[str, pa.Table],
+    params: Mapping[str, Any] | Sequence[Any] | None = None,
+) -> pa.Table:
+    """Run SQL that this package composed.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        What is read, for messages.
+    sql : `str`
+        One ``SELECT``.
+    tables : mapping
+        Arrow tables it reads, by name.
+    params : mapping or sequence, optional
+        Values of its parameters.
+    """
+    with _lock:
+        if not _inner:
+            _inner.append(_open())
+        cursor = _inner[0].cursor()
+    try:
+        for name, data in tables.items():
+            cursor.register(name, data)
+        return _result(cursor, sql, params, snapshot)
+    finally:
+        cursor.close()
+
+
+def connect(snapshot: Snapshot, tables: Iterable[str] | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a connection with a view for each table of a snapshot.
+
+    It reads the files of these tables and nothing else, and its configuration is
+    locked.  It is kept and shared: do not close it, and do not hand it to code that
+    may run ``COPY``; `query` is for that.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Which version.
+    tables : iterable of `str`, optional
+        Which tables; all by default.
+    """
+    wanted = tuple(sorted(snapshot.schemas() if tables is None else tables))
+    key = (snapshot.segments.number, snapshot.version, snapshot.sha256, snapshot.overlay_key, wanted)
+    with _lock:
+        found = _connections.get(key)
+        if found is not None:
+            _connections.move_to_end(key)
+            return found
+        made = _connections[key] = _views(snapshot, wanted)
+        while len(_connections) > _MOST_CONNECTIONS:
+            _connections.popitem(last=False)
+        return made
+
+
+def query(
+    snapshot: Snapshot,
+    sql: str,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    tables: Mapping[str, pa.Table] | None = None,
+    views: Mapping[str, str] | None = None,
+) -> pa.Table:
+    """Run SQL that a user typed; it can read the tables of the snapshot and nothing else.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Which version.
+    sql : `str`
+        One statement that reads.
+    params : sequence or mapping, optional
+        Values of its parameters.
+    tables : mapping, optional
+        More tables it may read, by name.
+    views : mapping, optional
+        More views it may read: SQL by name.
+
+    Raises
+    ------
+    lakebutler.errors.InvalidQueryError
+        Raised if DuckDB refuses it or it does more than read.
+    """
+    text = " ".join([sql, *(views or {}).values()])
+    words = {word.casefold() for word in re.findall(r"\w+", text)}
+    named = [name for name in snapshot.schemas() if name.casefold() in words]
+    if words & {"duckdb_views", "information_schema", "show", "duckdb_tables", "sqlite_master"}:
+        named = list(snapshot.schemas())
+    with _lock:
+        connection = connect(snapshot, named)
+        _only_reads(connection, sql)
+        with _registered(connection, tables or {}, views or {}):
+            return _result(connection, sql, params, snapshot)
+
+
+def _open() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    for statement in _PREPARE:
+        connection.execute(statement)
+    return connection
+
+
+def _views(snapshot: Snapshot, tables: Sequence[str]) -> duckdb.DuckDBPyConnection:
+    connection = _open()
+    paths: list[str] = []
+    for table in tables:
+        made = relation(snapshot, table)
+        for name, data in made.tables.items():
+            connection.register(name, data)
+        paths.extend(made.paths)
+        connection.execute(f"CREATE TEMP VIEW {quote(table)} AS {made.sql}")
+    quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in dict.fromkeys(paths))
+    connection.execute(f"SET allowed_paths = [{quoted}]")
+    for statement in _LOCK_DOWN:
+        connection.execute(statement)
+    return connection
+
+
+@contextmanager
+def _registered(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], views: Mapping[str, str]
+) -> Iterator[None]:
+    try:
+        for name, data in tables.items():
+            connection.register(name, data)
+        for name, text in views.items():
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {text}")
+        yield
+    finally:
+        for name in views:
+            connection.execute(f"DROP VIEW IF EXISTS {quote(name)}")
+        for name in tables:
+            connection.unregister(name)
+
+
+def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    import duckdb
+
+    try:
+        statements = connection.extract_statements(sql)
+        if len(statements) == 1 and statements[0].type == duckdb.StatementType.EXPLAIN:
+            statements = connection.extract_statements(_EXPLAIN.sub("", sql, count=1))
+    except duckdb.Error as error:
+        raise InvalidQueryError(_first_line(error)) from None
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise InvalidQueryError(
+            "only one statement that reads can be run on a repository", hint="begin it with SELECT"
+        )
+
+
+def _result(
+    connection: duckdb.DuckDBPyConnection, sql: str, params: Any, snapshot: Snapshot
+) -> pa.Table:
+    import duckdb
+
+    try:
+        relation_ = connection.sql(sql, params=params) if params else connection.sql(sql)
+        return relation_.to_arrow_table()
+    except (duckdb.IOException, duckdb.InternalException) as error:
+        raise RepositoryCorruptError(
+            f"a table of {snapshot.segments.storage.url} cannot be read: {_first_line(error)}"
+        ) from error
+    except duckdb.Error as error:
+        raise InvalidQueryError(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

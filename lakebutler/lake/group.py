@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run of sorted rows in memory, made for look-ups of single rows."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.lake.schema import TableSchema
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+__all__ = ["ByteCache", "KeyColumn", "SortedKeys", "getters", "microseconds"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_INT64_MIN = -(2**63)
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since 1970 of a UTC time."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+class ByteCache:
+    """What was used last, up to so many bytes.
+
+    Parameters
+    ----------
+    budget : `int`
+        Bytes to keep at most; the last thing put in is always kept.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.used = 0
+        self._items: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> Any:
+        """Return what was kept under a key, or `None`."""
+        with self._lock:
+            found = self._items.get(key)
+            if found is None:
+                return None
+            self._items.move_to_end(key)
+            return found[0]
+
+    def put(self, key: Any, value: Any, size: int) -> None:
+        """Keep something that takes so many bytes."""
+        with self._lock:
+            old = self._items.pop(key, None)
+            self.used += size - (old[1] if old else 0)
+            self._items[key] = (value, size)
+            while self.used > self.budget and len(self._items) > 1:
+                _, (_, freed) = self._items.popitem(last=False)
+                self.used -= freed
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        with self._lock:
+            self._items.clear()
+            self.used = 0
+
+
+class KeyColumn:
+    """One sort column of a run of rows, as numbers in the order of the values.
+
+    Parameters
+    ----------
+    kind : `str`
+        Type of the column.
+    column : `pyarrow.Array`
+        Its values.
+    """
+
+    __slots__ = ("_codes", "_kind", "_low", "array", "constant", "is_constant", "nulls")
+
+    def __init__(self, kind: str, column: pa.Array) -> None:
+        import numpy as np
+
+        self._kind = kind
+        self._codes: dict[Any, int] = {}
+        self.nulls = column.null_count > 0
+        self.is_constant = False
+        self.constant: Any = None
+        if kind in ("string", "binary", "uuid"):
+            self.array = self._encode_texts(column)
+        else:
+            self.array = _numbers(kind, column)
+        self._low = np.iinfo(self.array.dtype) if self.array.dtype.kind in "iu" else None
+        if len(self.array) and self.array[0] == self.array[-1] and (self.array == self.array[0]).all():
+            self._settle(column)
+
+    def _settle(self, column: pa.Array) -> None:
+        first = getters(self._kind, column)(0)
+        if self.nulls and self._kind not in ("string", "binary", "uuid") and column.null_count != len(column):
+            return
+        self.is_constant, self.constant = True, first
+        self.array = self.array[:0].copy()
+        self._codes = {}
+
+    def _encode_texts(self, column: pa.Array) -> np.ndarray[Any, Any]:
+        import numpy as np
+        import pyarrow as pa
+
+        if self._kind == "uuid":
+            column = column.storage
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        values = column.dictionary.to_pylist()
+        order = sorted(range(len(values)), key=values.__getitem__)
+        dtype = np.uint8 if len(values) < 255 else np.uint16 if len(values) < 65535 else np.int64
+        rank = np.zeros(len(values) + 1, dtype)
+        rank[np.asarray(order, dtype=np.int64)] = np.arange(1, len(values) + 1)
+        indices = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        self._codes = {values[place]: code for code, place in enumerate(order, 1)}
+        return rank[indices]
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes this takes."""
+        return int(self.array.nbytes) + 120 * len(self._codes) + 200
+
+    def narrow(self, value: Any, low: int, high: int) -> tuple[int, int]:
+        """Return the part of a range of rows, sorted by this column, that has a value."""
+        if self.is_constant:
+            return (low, high) if self.constant == value else (low, low)
+        code = self._code(value)
+        if code is None:
+            return low, low
+        part = self.array[low:high]
+        return low + int(part.searchsorted(code, "left")), low + int(part.searchsorted(code, "right"))
+
+    def _code(self, value: Any) -> Any:
+        array = self.array
+        if self._kind in ("string", "binary", "uuid"):
+            code = 0 if value is None else self._codes.get(value.bytes if self._kind == "uuid" else value)
+            return None if code is None else array.dtype.type(code)
+        if value is None:
+            if not self.nulls:
+                return None
+            return array.dtype.type(float("-inf") if self._kind == "float64" else self._low.min)  # type: ignore[union-attr]
+        if self._kind == "timestamp":
+            value = microseconds(value)
+        if self._low is not None and not self._low.min <= value <= self._low.max:
+            return None
+        return array.dtype.type(value)
+
+
+def _numbers(kind: str, column: pa.Array) -> np.ndarray[Any, Any]:
+    import numpy as np
+    import pyarrow as pa
+
+    if kind == "float64":
+        return column.fill_null(float("-inf")).to_numpy(zero_copy_only=False)
+    if kind == "bool":
+        return column.cast(pa.int8()).fill_null(-128).to_numpy(zero_copy_only=False)
+    if kind == "timestamp":
+        column = column.cast(pa.int64())
+    if column.null_count:
+        return column.fill_null(_INT64_MIN).to_numpy(zero_copy_only=False)
+    array = column.to_numpy(zero_copy_only=False)
+    if not len(array):
+        return array
+    low, high = array.min(), array.max()
+    for dtype in (np.int8, np.int16, np.int32):
+        info = np.iinfo(dtype)
+        if info.min <= low and high <= info.max:
+            return array.astype(dtype)
+    return array.copy()
+
+
+class SortedKeys:
+    """The sort columns of a run of sorted rows.
+
+    Parameters
+    ----------
+    schema : `TableSchema`
+        Shape of the table.
+    data : `pyarrow.Table`
+        At least the sort columns.
+    sort : sequence of `str`, optional
+        The sort columns, if not those of the schema.
+    """
+
+    __slots__ = ("_columns", "_exact", "nbytes", "rows")
+
+    def __init__(self, schema: TableSchema, data: pa.Table, sort: Sequence[str] | None = None) -> None:
+        names = schema.sort if sort is None else sort
+        self.rows = data.num_rows
+        self._columns = [KeyColumn(schema.column(n).type, flat(data.column(n))) for n in names]
+        self._exact = not any(c.nulls and not c.is_constant for c in self._columns)
+        self.nbytes = sum(column.nbytes for column in self._columns)
+
+    def range(self, key: Sequence[Any]) -> tuple[int, int]:
+        """Return the first row that begins with a key, and the one after the last.
+
+        A column that mixes null with the least number there is gives a range
+        that has both; whoever takes the rows compares them again.
+        """
+        low, high = 0, self.rows
+        for column, value in zip(self._columns, key, strict=False):
+            low, high = column.narrow(value, low, high)
+            if low == high:
+                break
+        return low, high
+
+    @property
+    def exact(self) -> bool:
+        """Whether every row of a range is sure to have the key."""
+        return self._exact
+
+
+def flat(column: pa.ChunkedArray) -> pa.Array:
+    """Return a chunked column as one array."""
+    import pyarrow as pa
+
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if column.num_chunks == 0:
+        return pa.array([], type=column.type)
+    if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+    return pa.concat_arrays(column.chunks)
+
+
+def getters(kind: str, column: pa.Array) -> Callable[[int], Any]:
+    """Return the function that gives one value of a column as Python's."""
+    import pyarrow as pa
+
+    if column.null_count == len(column):
+        return lambda i: None
+    if pa.types.is_dictionary(column.type):
+        return _dictionary_getter(column)
+    if kind == "uuid":
+        return _uuid_getter(column)
+    if kind == "timestamp":
+        numbers = column.cast(pa.int64()).fill_null(_INT64_MIN).to_numpy(zero_copy_only=False)
+        if column.null_count:
+            valid = column.is_valid().to_numpy(zero_copy_only=False)
+            return lambda i: _EPOCH + timedelta(microseconds=int(numbers[i])) if valid[i] else None
+        return lambda i: _EPOCH + timedelta(microseconds=int(numbers[i]))
+    if kind in ("int64", "float64") and not column.null_count:
+        return column.to_numpy(zero_copy_only=False).item  # type: ignore[no-any-return]
+    return lambda i: column[i].as_py()
+
+
+def _dictionary_getter(column: pa.Array) -> Callable[[int], Any]:
+    values: list[Any] = [*column.dictionary.to_pylist(), None]
+    if len(values) == 2 and not column.null_count:
+        only = values[0]
+        return lambda i: only
+    codes = column.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
+    return lambda i: values[codes[i]]
+
+
+def _uuid_getter(column: pa.Array) -> Callable[[int], Any]:
+    storage = column.storage
+    start = storage.offset * 16
+    view = memoryview(storage.buffers()[1])
+    if column.null_count:
+        return lambda i: (
+            uuid.UUID(bytes=bytes(view[start + 16 * i : start + 16 * i + 16])) if column[i].is_valid else None
+        )
+    return lambda i: uuid.UUID(bytes=bytes(view[start + 16 * i : start + 16 * i + 16]))

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A repository's registry: making, opening, reading and committing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from lakebutler.errors import RepositoryCorruptError, RepositoryExistsError
+from lakebutler.lake.change import Change
+from lakebutler.lake.commit import Attempt
+from lakebutler.lake.entry import Action, Entry
+from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, read_format
+from lakebutler.lake.log import entries_after, last_listed, read_entry
+from lakebutler.lake.naming import FORMAT, log_path
+from lakebutler.lake.protocol import Footprint, footprint
+from lakebutler.lake.segment import SegmentStore
+from lakebutler.lake.snapshot import Snapshot
+from lakebutler.lake.state import Head, LakeState
+from lakebutler.lake.storage import Storage
+from lakebutler.lake.views import View
+
+__all__ = ["Lake"]
+
+_MOST_FOOTPRINTS = 5000
+Views = Callable[[Snapshot], list[View]]
+
+
+class Lake:
+    """A versioned store of many tables.
+
+    Parameters
+    ----------
+    storage : `Storage`
+        Where its files lie.
+    format : `RepositoryFormat`
+        What it says it is.
+    views : callable, optional
+        Given a snapshot, returns the views that ``views.sql`` should offer.
+
+    Notes
+    -----
+    Made by `Lake.create` and `Lake.open`.  One lake may be used by several threads.
+    """
+
+    def __init__(self, storage: Storage, format: RepositoryFormat, views: Views | None = None) -> None:
+        self.storage = storage
+        self.format = format
+        self.views = views
+        self._mutex = threading.RLock()
+        self._segments = SegmentStore(storage)
+        self._state = LakeState(self._segments)
+        self._footprints: dict[int, Footprint] = {}
+        self._current: Snapshot | None = None
+
+    def __repr__(self) -> str:
+        return f"<Lake {self.storage.url} at version {self._state.head.version}>"
+
+    @property
+    def repo_id(self) -> str:
+        """UUID of the repository."""
+        return self.format.repo_id
+
+    # ----------------------------------------------------------- making and opening
+
+    @classmethod
+    def create(
+        cls,
+        storage: Storage,
+        *,
+        config: Mapping[str, Any],
+        change: Change | None = None,
+        message: str = "",
+        views: Views | None = None,
+    ) -> Lake:
+        """Make a new repository.
+
+        Parameters
+        ----------
+        storage : `Storage`
+            Where its files are to lie.
+        config : mapping
+            What is set as state of kind ``config``, by name.
+        change : `Change`, optional
+            What else is in its first version.
+        message : `str`, optional
+            What is said of the first version.
+        views : callable, optional
+            See the class.
+
+        Raises
+        ------
+        lakebutler.errors.RepositoryExistsError
+            Raised if there is one already.
+        """
+        made, content = make_format()
+        try:
+            storage.create(FORMAT, content)
+        except FileExistsError:
+            made = read_format(storage)
+            if read_entry(storage, 0) is not None:
+                raise RepositoryExistsError(f"there is already a repository at {storage.url}") from None
+        lake = cls(storage, made, views)
+        first = change or Change()
+        for name, value in config.items():
+            first.set("config", name, value)
+        lake.commit(lambda snapshot: _only_first(snapshot, first, storage), op="create", message=message)
+        return lake
+
+    @classmethod
+    def open(cls, storage: Storage, *, views: Views | None = None) -> Lake:
+        """Open a repository; nothing is written.
+
+        Raises
+        ------
+        lakebutler.errors.NotARepositoryError
+            Raised if there is none.
+        lakebutler.errors.RepositoryFormatError
+            Raised if this version of lakebutler cannot read it.
+        lakebutler.errors.RepositoryCorruptError
+            Raised if its log is damaged.
+        """
+        lake = cls(storage, read_format(storage), views)
+        lake.refresh()
+        head = lake._state.head.version
+        if head < 0:
+            raise RepositoryCorruptError(
+                f"{storage.url} has no {log_path(0)}: its making was broken off",
+                hint="make it again with the same command",
+            )
+        if last_listed(storage, head) > head + 1:
+            lake.refresh()
+            head = lake._state.head.version
+            if last_listed(storage, head) > head + 1:
+                raise RepositoryCorruptError(
+                    f"the log of {storage.url} has a hole: {log_path(head + 1)} is missing, but later ones are there",
+                    hint="restore the missing entry from a copy of the repository",
+                )
+        return lake
+
+    def close(self) -> None:
+        """Let go of open files and memory."""
+        with self._mutex:
+            self._segments.close()
+            self._current = None
+
+    # -------------------------------------------------------------------- reading
+
+    def snapshot(self, refresh: bool = True) -> Snapshot:
+        """Return the newest version.
+
+        Parameters
+        ----------
+        refresh : `bool`, optional
+            Whether to look for versions that others made meanwhile.
+        """
+        with self._mutex:
+            if refresh:
+                self.refresh()
+            if self._current is None or self._current.version != self._state.head.version:
+                self._current = Snapshot(self._state.head, self._state)
+            return self._current
+
+    @property
+    def head(self) -> Head:
+        """The newest version that is known."""
+        return self._state.head
+
+    def refresh(self) -> None:
+        """Take in the versions that others made meanwhile."""
+        for entry in entries_after(self.storage, self._state.head.version):
+            actions = self._state.parse(entry)
+            head = Head(entry.version, entry.txid, entry.sha256, entry.time)
+            self.advance(head, actions, footprint(actions, self._state.schemas))
+
+    def advance(self, head: Head, actions: Sequence[Action], print_: Footprint) -> None:
+        """Go on to a version whose entry is known to be in the log."""
+        self._state.apply(head, actions)
+        self._footprints[head.version] = print_
+        if len(self._footprints) > _MOST_FOOTPRINTS:
+            del self._footprints[next(iter(self._footprints))]
+
+    def footprints_after(self, version: int) -> Iterator[Footprint | None]:
+        """Yield what each version after one did; `None` where that is forgotten."""
+        for number in range(version + 1, self._state.head.version + 1):
+            yield self._footprints.get(number)
+
+    # ------------------------------------------------------------------ committing
+
+    def commit(
+        self,
+        build: Callable[[Snapshot], Change | None],
+        *,
+        op: str,
+        message: str = "",
+        base: Snapshot | None = None,
+        change: Change | None = None,
+    ) -> Snapshot:
+        """Make the next version.
+
+        Parameters
+        ----------
+        build : callable
+            Given the newest snapshot, returns what to do, or `None` for nothing.
+            It may be called again if others came first; what it raises goes to the
+            caller, and nothing is committed.
+        op : `str`
+            Which verb.
+        message : `str`, optional
+            What to say of it.
+        base, change : optional
+            A change that was built already, and the snapshot it was built on;
+            ``build`` is then called only if it has to be built again.
+
+        Returns
+        -------
+        snapshot : `Snapshot`
+            The version that was made; the newest one if there was nothing to do.
+
+        Raises
+        ------
+        lakebutler.errors.CommitUnknownError
+            Raised if it cannot be known whether it was made.
+        lakebutler.errors.CommitConflictError
+            Raised if others came first again and again.
+        lakebutler.errors.StorageError
+            Raised if the storage refuses; nothing was committed.
+        """
+        check_writable(self.storage, self.format)
+        with self._mutex:
+            return Attempt(self, build, op, message, base, change).run()
+
+    def committed(self, txid: str) -> bool:
+        """Say whether a transaction was committed, however its commit ended."""
+        return any(entry.txid == txid for entry in self.history())
+
+    # -------------------------------------------------------------------- history
+
+    def history(self, limit: int | None = None) -> Iterator[Entry]:
+        """Yield the entries of the log, newest first.
+
+        Parameters
+        ----------
+        limit : `int`, optional
+            How many at most.
+        """
+        version = self.snapshot().version
+        least = -1 if limit is None else max(-1, version - limit)
+        while version > least:
+            entry = read_entry(self.storage, version)
+            if entry is None:
+                return
+            yield entry
+            version -= 1
+
+    def as_of(self, when: int | str | datetime) -> Snapshot:
+        """Return a version of the past."""
+        state = LakeState(self._segments)
+        for entry in entries_after(self.storage, -1, int(when)):  # type: ignore[arg-type]
+            state.apply(Head(entry.version, entry.txid, entry.sha256, entry.time), state.parse(entry))
+        return Snapshot(state.head, state)
+
+
+def _only_first(snapshot: Snapshot, first: Change, storage: Storage) -> Change:
+    if snapshot.version >= 0:
+        raise RepositoryExistsError(f"there is already a repository at {storage.url}")
+    return first

@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A table at a snapshot as SQL, and the bulk reads that need no engine of the caller's."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.lake.schema import TableSchema
+from lakebutler.lake.segment import FileSegment, MemorySegment
+from lakebutler.lake.sorting import rows_to_table
+from lakebutler.lake.table import Slot, TableLayer, TableView
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakebutler.lake.snapshot import Snapshot
+
+__all__ = ["Relation", "match", "quote", "relation", "scan"]
+
+Key = tuple[Any, ...]
+_FEW_KEYS = 40
+_MOST_SCOPES = 2000
+
+
+@dataclass(slots=True)
+class Relation:
+    """A table at a snapshot, for DuckDB.
+
+    Parameters
+    ----------
+    sql : `str`
+        A ``SELECT``.
+    tables : `dict`
+        Arrow tables to register, by name.
+    paths : `list` [`str`]
+        Local files that it reads.
+    """
+
+    sql: str
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
+
+
+def quote(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def relation(
+    snapshot: Snapshot,
+    table: str,
+    columns: Sequence[str] | None = None,
+    scopes: Iterable[Key] | None = None,
+) -> Relation:
+    """Return SQL that gives the rows of a table.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Which version.
+    table : `str`
+        Name of the table.
+    columns : sequence of `str`, optional
+        Which columns; all by default.
+    scopes : iterable, optional
+        Leave out files that have no row of these scopes; rows of other scopes
+        may still be in what is returned.
+    """
+    view = snapshot.view(table)
+    names = list(columns) if columns is not None else list(view.schema.names)
+    out = Relation("")
+    wanted = ", ".join(f"f.{quote(name)}" for name in names)
+    parts = []
+    groups: dict[tuple[int, int], list[Slot]] = {}
+    stamps = [_delete_stamps(layer, stamp) for layer, stamp in view.layers]
+    for place, slot in view.segments(scopes):
+        groups.setdefault((place, bisect_right(stamps[place], slot.version)), []).append(slot)
+    for number, ((place, _), slots) in enumerate(groups.items()):
+        anti = list(_anti(view, place, slots[0].version, f"{table}#{number}", out))
+        for source in _sources(slots, f"{table}#{number}", out):
+            parts.append(f"SELECT {wanted} FROM {source} f" + "".join(anti))
+    rows = view.memory_rows()
+    if rows or not parts:
+        name = f"{table}#rows"
+        out.tables[name] = rows_to_table(view.schema, rows)
+        parts.append(f"SELECT {wanted} FROM {quote(name)} f")
+    out.sql = " UNION ALL ".join(parts)
+    return out
+
+
+def _delete_stamps(layer: TableLayer, stamp: int) -> list[int]:
+    if not layer.may_delete:
+        return []
+    noted = (s for known in layer.tombstones.keys.values() for stamps in known.values() for s in stamps)
+    return sorted({s for s in (*noted, *(d.begin for d in layer.deletes)) if s <= stamp})
+
+
+def _sources(slots: Sequence[Slot], prefix: str, out: Relation) -> Iterator[str]:
+    files = []
+    for number, slot in enumerate(slots):
+        if isinstance(slot.segment, FileSegment):
+            files.append(slot.segment.local())
+        elif isinstance(slot.segment, MemorySegment):
+            name = f"{prefix}#{number}"
+            out.tables[name] = slot.segment.sorted
+            yield quote(name)
+    if files:
+        out.paths.extend(files)
+        yield f"read_parquet([{', '.join(map(_text, files))}])"
+
+
+def _anti(view: TableView, place: int, version: int, prefix: str, out: Relation) -> Iterator[str]:
+    """Yield the conditions that leave out rows that were deleted."""
+    word = " WHERE "
+    for number, (layer, stamp) in enumerate(view.layers[place:]):
+        after = version if number == 0 else -1
+        found = layer.tombstones.between(after, stamp) if layer.tombstones.latest > after else {}
+        for i, (columns, keys) in enumerate(found.items()):
+            name = f"{prefix}#gone{number}.{i}"
+            out.tables[name] = rows_to_table(view.schema, [key for key, _ in keys], columns)
+            yield f"{word}NOT EXISTS (SELECT 1 FROM {quote(name)} d WHERE {_equal(columns)})"
+            word = " AND "
+        for slot in layer.deletes:
+            if after < slot.begin <= stamp:
+                source = next(_sources([Slot(slot.segment, 0, 0)], f"{prefix}#gone{number}", out))
+                yield f"{word}NOT EXISTS (SELECT 1 FROM {source} d WHERE {_equal(slot.columns)})"
+                word = " AND "
+
+
+def _equal(columns: Sequence[str], left: str = "f", right: str = "d") -> str:
+    pairs = ((f"{left}.{quote(name)}", f"{right}.{quote(name)}") for name in columns)
+    return " AND ".join(f"{a} IS NOT DISTINCT FROM {b}" for a, b in pairs)
+
+
+# --------------------------------------------------------------------- bulk reads
+
+
+def match(
+    snapshot: Snapshot,
+    table: str,
+    columns: tuple[str, ...],
+    keys: pa.Table,
+    select: Sequence[str] | None,
+    where: Mapping[str, Any],
+) -> pa.Table:
+    """Return the rows whose columns equal a row of ``keys``; see `Snapshot.match`."""
+    import pyarrow as pa
+
+    schema = snapshot.view(table).schema
+    names = list(select) if select is not None else list(schema.names)
+    keys = _conform_keys(schema, columns, keys)
+    filters = _filters(schema, where)
+    target = pa.schema([*(schema.arrow.field(name) for name in names), pa.field("_key", pa.int64())])
+    if not keys.num_rows:
+        return target.empty_table()
+    if keys.num_rows <= _FEW_KEYS and (schema.prefix(columns) or columns == (schema.id,)):
+        return _match_few(snapshot, table, columns, keys, names, filters, target)
+    from lakebutler.lake.engine import run
+
+    source = relation(snapshot, table, list(dict.fromkeys([*names, *columns, *filters])), _scopes(schema, filters))
+    keyed = keys.append_column("_key", pa.array(range(keys.num_rows), pa.int64()))
+    nulls = {name for name in columns if keys.column(name).null_count}
+    on = " AND ".join(
+        f"f.{quote(n)} {'IS NOT DISTINCT FROM' if n in nulls else '='} k.{quote(n)}" for n in columns
+    )
+    condition, values = _condition(filters)
+    wanted = ", ".join(f"f.{quote(name)}" for name in names)
+    sql = f"SELECT {wanted}{', ' if wanted else ''}k._key FROM ({source.sql}) f JOIN \"#keys\" k ON {on}{condition}"
+    return _shape(run(snapshot, sql, {**source.tables, "#keys": keyed}, values), target)
+
+
+def _match_few(
+    snapshot: Snapshot,
+    table: str,
+    columns: tuple[str, ...],
+    keys: pa.Table,
+    names: Sequence[str],
+    filters: Mapping[str, list[Any]],
+    target: pa.Schema,
+) -> pa.Table:
+    import pyarrow as pa
+
+    schema = snapshot.view(table).schema
+    getter = schema.getter(tuple(names))
+    tests = [(schema.position[name], values) for name, values in filters.items()]
+    rows, numbers = [], []
+    wanted = zip(*(keys.column(name).to_pylist() for name in columns), strict=True)
+    for number, key in enumerate(wanted):
+        for row in snapshot.find(table, columns, key):
+            if all(row[i] in values for i, values in tests):
+                rows.append(getter(row))
+                numbers.append(number)
+    found = rows_to_table(schema, rows, names)
+    return pa.table([*found.columns, pa.array(numbers, pa.int64())], schema=target)
+
+
+def scan(
+    snapshot: Snapshot, table: str, columns: Sequence[str] | None, where: Mapping[str, Any]
+) -> pa.Table:
+    """Return rows; see `Snapshot.scan`."""
+    import pyarrow as pa
+
+    view = snapshot.view(table)
+    schema = view.schema
+    names = list(columns) if columns is not None else list(schema.names)
+    filters = _filters(schema, where)
+    target = pa.schema([schema.arrow.field(name) for name in names])
+    scopes = _scopes(schema, filters)
+    needed = list(dict.fromkeys([*names, *filters]))
+    found = list(view.segments(scopes))
+    if any(
+        layer.may_delete for place, _ in found for layer, _ in view.layers[place:]
+    ):
+        from lakebutler.lake.engine import run
+
+        source = relation(snapshot, table, needed, scopes)
+        condition, values = _condition(filters)
+        wanted = ", ".join(f"f.{quote(name)}" for name in names) or "1"
+        sql = f"SELECT {wanted} FROM ({source.sql}) f{condition.replace(' AND ', ' WHERE ', 1)}"
+        return _shape(run(snapshot, sql, source.tables, values), target)
+    parts = [_filter(schema, _read(slot, needed, filters), filters).select(names) for _, slot in found]
+    rows = _filter_rows(schema, view.memory_rows(), filters)
+    if rows:
+        getter = schema.getter(tuple(names))
+        parts.append(rows_to_table(schema, [getter(row) for row in rows], names))
+    return pa.concat_tables([target.empty_table(), *(_shape(part, target) for part in parts)])
+
+
+def _read(slot: Slot, names: Sequence[str], filters: Mapping[str, list[Any]]) -> pa.Table:
+    """Read columns of a segment, only around what a filter leaves where that is easily told."""
+    import pyarrow as pa
+
+    segment = slot.segment
+    if not isinstance(segment, FileSegment):
+        assert isinstance(segment, MemorySegment)
+        return segment.sorted.select(list(names))
+    prefix = []
+    for name in segment.sort:
+        if len(filters.get(name, ())) != 1:
+            break
+        prefix.append(filters[name][0])
+    if not prefix:
+        return segment.read(None, names)
+    parts = [
+        segment.read(group, names).slice(low, high - low)
+        for group, low, high, _ in segment.ranges(tuple(prefix))
+    ]
+    return pa.concat_tables(parts) if parts else segment.read(None, names).slice(0, 0)
+
+
+def _filter(schema: TableSchema, data: pa.Table, filters: Mapping[str, list[Any]]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, values in filters.items():
+        column = data.column(name)
+        wanted = rows_to_table(schema, [(value,) for value in values], (name,)).column(0)
+        if isinstance(wanted.type, pa.BaseExtensionType):
+            column = pa.chunked_array([c.storage for c in column.chunks], wanted.type.storage_type)
+            wanted = pa.chunked_array([c.storage for c in wanted.chunks], wanted.type.storage_type)
+        elif pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        data = data.filter(pc.is_in(column, value_set=wanted.combine_chunks()))
+    return data
+
+
+def _filter_rows(schema: TableSchema, rows: list[Key], filters: Mapping[str, list[Any]]) -> list[Key]:
+    for name, values in filters.items():
+        place = schema.position[name]
+        if len(values) > 20:
+            wanted = set(values)
+            rows = [row for row in rows if row[place] in wanted]
+        else:
+            rows = [row for row in rows if row[place] in values]
+    return rows
+
+
+def _filters(schema: TableSchema, where: Mapping[str, Any]) -> dict[str, list[Any]]:
+    out = {}
+    for name, wanted in where.items():
+        values = list(wanted) if isinstance(wanted, list | tuple | set | frozenset) else [wanted]
+        if name not in schema.position:
+            raise KeyError(f"table {schema.name!r} has no column {name!r}")
+        out[name] = [schema.check_key((name,), (value,))[0] for value in dict.fromkeys(values)]
+    return out
+
+
+def _scopes(schema: TableSchema, filters: Mapping[str, list[Any]]) -> list[Key] | None:
+    """Return the scopes that a filter leaves, or `None` if that is not told."""
+    lists = [filters.get(name) for name in schema.scope]
+    total = 1
+    for values in lists:
+        if values is None:
+            return None
+        total *= len(values)
+    if total > _MOST_SCOPES or not lists:
+        return None
+    return list(product(*(values for values in lists if values is not None)))
+
+
+def _condition(filters: Mapping[str, list[Any]]) -> tuple[str, dict[str, Any]]:
+    """Return the filter as SQL that begins with AND, and the values of its parameters."""
+    text, values = "", {}
+    for i, (name, wanted) in enumerate(filters.items()):
+        places = []
+        for j, value in enumerate(wanted):
+            if value is not None:
+                values[f"w{i}_{j}"] = value
+                places.append(f"$w{i}_{j}")
+        column = f"f.{quote(name)}"
+        parts = [f"{column} IN ({', '.join(places)})"] if places else []
+        parts += [f"{column} IS NULL"] if None in wanted else []
+        text += f" AND ({' OR '.join(parts) or 'FALSE'})"
+    return text, values
+
+
+def _conform_keys(schema: TableSchema, columns: tuple[str, ...], keys: pa.Table) -> pa.Table:
+    """Bring the keys to the types of the table's columns."""
+    import pyarrow as pa
+
+    from lakebutler.lake.change import cast_column
+
+    out = [cast_column(schema, name, keys.column(name)) for name in columns]
+    return pa.table(out, names=list(columns))
+
+
+def _shape(data: pa.Table, target: pa.Schema) -> pa.Table:
+    """Bring a result to the types that were promised."""
+    import pyarrow as pa
+
+    columns = []
+    for place, wanted in enumerate(target):
+        column = data.column(place)
+        if not column.type.equals(wanted.type):
+            if pa.types.is_dictionary(column.type):
+                column = column.cast(column.type.value_type)
+            column = column.cast(wanted.type)
+        columns.append(column)
+    return pa.table(columns, schema=target)

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sorted rows in one Parquet file, or in one Arrow table, and how to find a few of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.errors import RepositoryCorruptError
+from lakebutler.lake.entry import DataFile, decode_rows
+from lakebutler.lake.group import ByteCache, SortedKeys, flat, getters
+from lakebutler.lake.schema import TableSchema
+from lakebutler.lake.storage import Storage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+__all__ = ["PARQUET_KEY", "FileSegment", "MemorySegment", "Segment", "SegmentStore"]
+
+PARQUET_KEY = b"lakebutler"
+"""Key in a Parquet footer under which the first key of each row group stands."""
+
+Key = tuple[Any, ...]
+_numbers = itertools.count()
+
+
+class SegmentStore:
+    """The files of a repository, opened when needed, and what is kept of them in memory.
+
+    Parameters
+    ----------
+    storage : `Storage`
+        Where the files lie.
+    key_budget, row_budget : `int`, optional
+        Bytes to keep of sort columns and of whole rows.
+    """
+
+    def __init__(
+        self, storage: Storage, *, key_budget: int = 96 * 2**20, row_budget: int = 96 * 2**20
+    ) -> None:
+        self.number = next(_numbers)
+        self.storage = storage
+        self.keys = ByteCache(key_budget)
+        self.rows = ByteCache(row_budget)
+        self.files = ByteCache(256)
+        self._segments: dict[str, FileSegment] = {}
+
+    def segment(self, schema: TableSchema, file: DataFile, sort: tuple[str, ...] | None = None) -> FileSegment:
+        """Return the segment for a file, always the same one."""
+        found = self._segments.get(file.path)
+        if found is None or found.file.sha256 != file.sha256:
+            found = self._segments[file.path] = FileSegment(self, schema, file, sort)
+        return found
+
+    def close(self) -> None:
+        """Keep nothing in memory and no file open."""
+        self.keys.clear()
+        self.rows.clear()
+        self.files.clear()
+
+    def forget(self, path: str) -> None:
+        """Let go of a file that is no longer part of the newest version."""
+        self._segments.pop(path, None)
+
+
+class Segment(ABC):
+    """Sorted rows that never change."""
+
+    schema: TableSchema
+    rows: int
+    scopes: Mapping[Key, int]
+    first: Key
+    last: Key
+
+    @abstractmethod
+    def find(self, key: Key) -> list[Key]:
+        """Return the rows that begin with a key in the sort order."""
+
+    @abstractmethod
+    def take(self, row: int) -> Key:
+        """Return one row."""
+
+    @abstractmethod
+    def ids(self) -> np.ndarray[Any, Any]:
+        """Return the first eight bytes of each row's id as one unsigned number."""
+
+    def may_have(self, key: Key) -> bool:
+        """Whether a row that begins with a key can be here, by the first and the last row."""
+        if not self.rows:
+            return False
+        if not self.first:
+            return True
+        n, wanted = len(key), _ordered(key)
+        return _ordered(self.first[:n]) <= wanted <= _ordered(self.last[:n])
+
+
+class FileSegment(Segment):
+    """Sorted rows in a Parquet file."""
+
+    def __init__(
+        self, store: SegmentStore, schema: TableSchema, file: DataFile, sort: tuple[str, ...] | None = None
+    ) -> None:
+        self._store = store
+        self.schema = schema
+        self.file = file
+        self.sort = schema.sort if sort is None else sort
+        self.names = schema.names if sort is None else sort
+        self.rows = file.rows
+        self.scopes = dict(file.scopes)
+        self.first, self.last = file.first, file.last
+        self._firsts: dict[int, list[Any]] = {}
+        self._length = 0
+
+    def __repr__(self) -> str:
+        return f"<FileSegment {self.file.path}, {self.rows} rows>"
+
+    def local(self) -> str:
+        """Return the name of a local file with the content, checked."""
+        file = self.file
+        try:
+            return self._store.storage.fetch(file.path, file.bytes, file.sha256)
+        except FileNotFoundError:
+            raise RepositoryCorruptError(
+                f"{file.path} is missing in {self._store.storage.url}",
+                hint="the repository was copied while it was written to, or a file was removed by hand",
+            ) from None
+
+    def parquet(self) -> pq.ParquetFile:
+        """Return the opened file."""
+        opened = self._store.files.get(self.file.path)
+        if opened is None:
+            opened = self._open()
+            self._store.files.put(self.file.path, opened, 1)
+        return opened  # type: ignore[no-any-return]
+
+    def _open(self) -> pq.ParquetFile:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        texts = [c.name for c in self.schema.columns if c.type == "string" and c.name in self.names]
+        name = self.local()
+        try:
+            opened = pq.ParquetFile(name, memory_map=True, read_dictionary=texts)
+            metadata = opened.metadata
+            fits = opened.schema_arrow.names == list(self.names) and metadata.num_rows == self.rows
+        except (pa.ArrowException, OSError) as error:
+            raise RepositoryCorruptError(f"{self.file.path} is no Parquet file: {error}") from None
+        if not fits:
+            raise RepositoryCorruptError(f"{self.file.path} does not have the columns and rows it should")
+        return opened
+
+    @cached_property
+    def group_starts(self) -> list[int]:
+        """Number of the first row of each row group."""
+        metadata = self.parquet().metadata
+        starts = [0]
+        for g in range(metadata.num_row_groups):
+            starts.append(starts[-1] + metadata.row_group(g).num_rows)
+        return starts[:-1]
+
+    @cached_property
+    def _group_firsts(self) -> list[Key]:
+        metadata = self.parquet().metadata
+        try:
+            raw = json.loads((metadata.metadata or {})[PARQUET_KEY])["first"]
+            firsts = decode_rows(self.schema, self.sort, raw)
+            if len(firsts) != metadata.num_row_groups:
+                raise ValueError("it is of another length")
+        except (KeyError, TypeError, ValueError) as error:
+            raise RepositoryCorruptError(
+                f"{self.file.path} does not say where its row groups begin: {error!r}"
+            ) from None
+        return firsts
+
+    def _prefix_firsts(self, n: int) -> list[Any]:
+        made = self._firsts.get(n)
+        if made is None:
+            made = self._firsts[n] = [_ordered(first[:n]) for first in self._group_firsts]
+        return made
+
+    def find(self, key: Key) -> list[Key]:
+        """Return the rows that begin with a key in the sort order."""
+        out: list[Key] = []
+        for g, low, high, exact in self.ranges(key):
+            take = self._row_getter(g)
+            rows = [take(i) for i in range(low, high)]
+            out.extend(rows if exact else self._same(rows, key))
+        return out
+
+    def ranges(self, key: Key) -> list[tuple[int, int, int, bool]]:
+        """Return where the rows that begin with a key may lie: row group, from, to, whether surely."""
+        if not self.may_have(key):
+            return []
+        firsts, wanted = self._prefix_firsts(len(key)), _ordered(key)
+        start = max(bisect_left(firsts, wanted) - 1, 0)
+        out = []
+        for g in range(start, bisect_right(firsts, wanted, start)):
+            keys = self._keys(g)
+            low, high = keys.range(key)
+            if low < high:
+                out.append((g, low, high, keys.exact))
+        return out
+
+    def _same(self, rows: list[Key], key: Key) -> list[Key]:
+        getter = self.schema.getter(self.sort[: len(key)]) if self.names == self.schema.names else None
+        return [row for row in rows if (getter(row) if getter else row[: len(key)]) == key]
+
+    def take(self, row: int) -> Key:
+        """Return one row."""
+        g = bisect_right(self.group_starts, row) - 1
+        return self._row_getter(g)(row - self.group_starts[g])
+
+    def read(self, group: int | None, columns: Sequence[str]) -> pa.Table:
+        """Read some columns of one row group, or of all."""
+        import pyarrow as pa
+
+        try:
+            if group is None:
+                return self.parquet().read(columns=list(columns))
+            return self.parquet().read_row_group(group, columns=list(columns), use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise RepositoryCorruptError(f"{self.file.path} cannot be read: {error}") from None
+
+    def _keys(self, g: int) -> SortedKeys:
+        place = (self.file.path, g)
+        found: SortedKeys | None = self._store.keys.get(place)
+        if found is None:
+            found = SortedKeys(self.schema, self.read(g, self.sort), self.sort)
+            self._store.keys.put(place, found, found.nbytes)
+        return found
+
+    def _row_getter(self, g: int) -> Callable[[int], Key]:
+        place = (self.file.path, g)
+        found: Callable[[int], Key] | None = self._store.rows.get(place)
+        if found is None:
+            data = self.read(g, self.names)
+            found = row_getter(self.schema, data, self.names)
+            self._store.rows.put(place, found, data.nbytes + 1000)
+        return found
+
+    def ids(self) -> np.ndarray[Any, Any]:
+        """Return the first eight bytes of each row's id as one unsigned number."""
+        assert self.schema.id is not None
+        return id_numbers(self.read(None, [self.schema.id]).column(0))
+
+
+class MemorySegment(Segment):
+    """Rows of an open transaction, in an Arrow table.
+
+    Parameters
+    ----------
+    schema : `TableSchema`
+        Shape of the table.
+    data : `pyarrow.Table`
+        The rows, in any order.
+    """
+
+    def __init__(self, schema: TableSchema, data: pa.Table) -> None:
+        self.schema = schema
+        self._data = data
+        self.rows = data.num_rows
+        self.first = self.last = ()
+
+    @cached_property
+    def sorted(self) -> pa.Table:
+        """The rows in the order of the sort columns."""
+        from lakebutler.lake.sorting import sort_table
+
+        return sort_table(self.schema, self._data).table
+
+    @cached_property
+    def scopes(self) -> Mapping[Key, int]:  # type: ignore[override]
+        """How many rows each scope has."""
+        from lakebutler.lake.sorting import count_scopes
+
+        return dict(count_scopes(self.schema, self.sorted))
+
+    @cached_property
+    def _keys(self) -> SortedKeys:
+        return SortedKeys(self.schema, self.sorted)
+
+    @cached_property
+    def _getter(self) -> Callable[[int], Key]:
+        return row_getter(self.schema, self.sorted, self.schema.names)
+
+    def find(self, key: Key) -> list[Key]:
+        """Return the rows that begin with a key in the sort order."""
+        low, high = self._keys.range(key)
+        rows = [self._getter(i) for i in range(low, high)]
+        if self._keys.exact:
+            return rows
+        getter = self.schema.getter(self.schema.sort[: len(key)])
+        return [row for row in rows if getter(row) == key]
+
+    def take(self, row: int) -> Key:
+        """Return one row."""
+        return self._getter(row)
+
+    def ids(self) -> np.ndarray[Any, Any]:
+        """Return the first eight bytes of each row's id as one unsigned number."""
+        assert self.schema.id is not None
+        return id_numbers(self.sorted.column(self.schema.id))
+
+
+def row_getter(schema: TableSchema, data: pa.Table, names: Sequence[str]) -> Callable[[int], Key]:
+    """Return the function that gives one row of an Arrow table."""
+    parts = [getters(schema.column(name).type, flat(data.column(name))) for name in names]
+    return lambda i: tuple([part(i) for part in parts])
+
+
+def id_numbers(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Return the first eight bytes of each UUID of a column as one unsigned number."""
+    import numpy as np
+
+    storage = flat(column).storage
+    raw = np.frombuffer(storage.buffers()[1], dtype=">u8").reshape(-1, 2)
+    return raw[storage.offset : storage.offset + len(storage), 0].astype(np.uint64)
+
+
+def _ordered(key: Sequence[Any]) -> tuple[tuple[bool, Any], ...]:
+    """Return a key that can be compared even where there are nulls, which come first."""
+    return tuple([(value is not None, value) for value in key])
