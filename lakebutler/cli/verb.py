@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 
+from lakebutler.cli.files import read_yaml_mapping
 from lakebutler.cli.session import Session, first_is_repository
+from lakebutler.errors import known_names
 
 __all__ = ["Verb"]
 
@@ -48,6 +50,16 @@ class Verb(click.Command):
                 expose_value=False,
                 callback=_keep_option,
                 help="The repository: a directory or a URL (then the argument REPO is left out).",
+            )
+        )
+        self.params.append(
+            click.Option(
+                ["-@", "--options-file"],
+                metavar="FILE",
+                expose_value=False,
+                is_eager=True,
+                callback=_read_options,
+                help="YAML with values of options, below the name of the verb.",
             )
         )
         if "-v" not in own:
@@ -94,6 +106,26 @@ def _keep_positional(ctx: click.Context, _: click.Parameter, value: str | None) 
 def _keep_option(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
         ctx.ensure_object(Session).repo = value
+
+
+def _read_options(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Take the values in a file as defaults; what is typed wins."""
+    if value is None:
+        return
+    chosen = read_yaml_mapping(value).get(str(ctx.command.name), {})
+    if not isinstance(chosen, dict):
+        raise click.UsageError(f"{value}: {ctx.command.name!r} must be a mapping of options", ctx)
+    known = {str(p.name): p for p in ctx.command.params if isinstance(p, click.Option) and p.expose_value}
+    defaults: dict[str, Any] = {}
+    for name, setting in chosen.items():
+        option = known.get(str(name).replace("-", "_"))
+        if option is None:
+            hint = known_names(str(name), (n.replace("_", "-") for n in known))
+            raise click.UsageError(f"{value}: {ctx.command.name} has no option {name!r}; {hint}", ctx)
+        defaults[str(option.name)] = (
+            [setting] if option.multiple and not isinstance(setting, list) else setting
+        )
+    ctx.default_map = defaults
 
 
 def _keep_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:

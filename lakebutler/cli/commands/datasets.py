@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lakebutler.cli.failure import NOTHING_FOUND
+from lakebutler.cli.files import read_table
 from lakebutler.cli.names import one_dataset_type
 from lakebutler.cli.options import Selection, parse_data_id, selection_options, transfer_option
 from lakebutler.cli.output import Listing, emit
@@ -17,7 +18,6 @@ from lakebutler.cli.refine import split_names
 from lakebutler.cli.select import select_datasets
 from lakebutler.cli.session import Session, pass_session
 from lakebutler.cli.verb import Verb
-from lakebutler.errors import FileFormatError
 
 if TYPE_CHECKING:
     from lakebutler.datasets.dataset_ref import DatasetRef
@@ -106,7 +106,7 @@ def ingest_files(
     fixed = parse_data_id(data_id)
     butler = session.butler(writeable=True)
     found = one_dataset_type(butler, dataset_type)
-    names, rows = _read_table(table_file)
+    names, rows = read_table(table_file)
     refs = _refs_by_path(found, run, names, rows, fixed, id_generation_mode, prefix or os.getcwd())
     files = [FileDataset(path=path, refs=several, formatter=formatter) for path, several in refs.items()]
     butler.ingest(*files, transfer=transfer, record_validation_info=track_file_attrs)
@@ -136,25 +136,6 @@ def _refs_by_path(
             DatasetRef(dataset_type, coordinate, run, id_generation_mode=generation)
         )
     return refs
-
-
-def _read_table(table_file: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    from astropy.table import Table
-
-    if not os.path.exists(table_file) and "://" not in table_file:
-        raise FileNotFoundError(2, "no such file or directory", table_file)
-    try:
-        table = Table.read(table_file)
-    except Exception as exc:  # each reader of astropy fails in its own way
-        try:
-            table = Table.read(table_file, format="ascii")
-        except Exception:
-            line = str(exc).strip().splitlines()[0][:200]
-            raise FileFormatError(f"{table_file}: not a table that astropy reads: {line}") from None
-    if not table.colnames or not len(table):
-        raise FileFormatError(f"{table_file}: the table is empty")
-    columns = [table[name].tolist() for name in table.colnames]
-    return list(table.colnames), list(zip(*columns, strict=True))
 
 
 @click.command("retrieve-artifacts", cls=Verb, paths=True)

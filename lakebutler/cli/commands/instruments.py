@@ -50,9 +50,17 @@ def register_instrument(session: Session, *, instrument: tuple[str, ...], update
 @click.option(
     "--regex", metavar="PATTERN", help="Which names to take from directories; FITS files by default."
 )
-@click.option("-j", "--processes", type=click.IntRange(min=1), help="Processes that read headers.")
-@click.option("--fail-fast", is_flag=True, help="Ingest nothing if any file cannot be ingested.")
+@click.option("-j", "--processes", type=click.IntRange(min=1), default=1, help="Processes that read headers.")
+@click.option("--fail-fast", is_flag=True, help="Ingest nothing if a file cannot be ingested.")
 @click.option("--update-records", is_flag=True, help="Change exposure records that are there and differ.")
+@click.option(
+    "--instrument", metavar="NAME", help="Only files of this camera: a name, or a description of your own."
+)
+@click.option(
+    "--skip-existing/--no-skip-existing",
+    default=True,
+    help="Pass over raws that are there, or name them as rejected.",
+)
 @click.option("--report", is_flag=True, help="List what became of every file, in the chosen format.")
 @transfer_option("auto")
 @format_options
@@ -65,9 +73,11 @@ def ingest_raws(
     locations: tuple[str, ...],
     output_run: str | None,
     regex: str | None,
-    processes: int | None,
+    processes: int,
     fail_fast: bool,
     update_records: bool,
+    instrument: str | None,
+    skip_existing: bool,
     report: bool,
     transfer: str,
     output: str,
@@ -83,10 +93,12 @@ def ingest_raws(
         butler,
         locations,
         run=output_run,
-        pattern=regex,
+        regex=regex,
         processes=processes,
         fail_fast=fail_fast,
         update_records=update_records,
+        skip_existing=skip_existing,
+        instrument=instrument,
         transfer=transfer,
         progress=session.watcher(),
     )

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 import click
 
+from lakebutler.cli.files import read_yaml_mapping
 from lakebutler.cli.options import Ask, listing_options
 from lakebutler.cli.output import Listing, finish
 from lakebutler.cli.refine import limit_rows, refine
 from lakebutler.cli.session import Session, pass_session
 from lakebutler.cli.verb import Verb
-from lakebutler.errors import FileFormatError
 
 __all__ = ["create", "log"]
 
@@ -43,26 +42,13 @@ def create(
     from lakebutler.butler.butler import Butler
 
     place = session.repository()
-    Butler.makeRepo(place, config=_read_yaml(seed_config), dimensionConfig=_read_yaml(dimension_config))
+    config = read_yaml_mapping(seed_config) if seed_config is not None else None
+    dimensions = read_yaml_mapping(dimension_config) if dimension_config is not None else None
+    Butler.makeRepo(place, config=config, dimensionConfig=dimensions)
     butler = Butler.from_config(place)
     universe = butler.dimensions
     click.echo(f"created {place} (dimensions {universe.namespace} version {universe.version})")
     click.echo(f"next: lakebutler -R {shlex.quote(place)} register-instrument HSC")
-
-
-def _read_yaml(path: str | None) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    import yaml
-
-    with open(path, "rb") as stream:
-        try:
-            content = yaml.safe_load(stream)
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
-            raise FileFormatError(f"{path}: not valid YAML: {' '.join(str(exc).split())[:200]}") from None
-    if not isinstance(content, dict):
-        raise FileFormatError(f"{path}: must be a mapping, not {type(content).__name__}")
-    return content
 
 
 @click.command("log", cls=Verb)

@@ -33,9 +33,6 @@ def sql(session: Session, query: str | None, limit: int, exit_code: bool, output
     if not text.strip():
         raise click.UsageError("the query is empty", click.get_current_context())
     table = session.butler().sql(text)
-    table = table if hasattr(table, "column_names") else table.arrow()
-    if hasattr(table, "read_all"):
-        table = table.read_all()
     listing = _listing_of(table.slice(0, limit) if limit else table)
     finish(listing, output, nothing="no rows", exit_code=exit_code)
 
