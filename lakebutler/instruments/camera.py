@@ -159,7 +159,7 @@ class RawFacts:
     ignore_from: int | None = None
     dataset_type: str = "raw"
     storage_class: str = "CCDData"
-    formatter: str = "fits_raw"
+    formatter: str = "fits_image"
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def _take_card(card: str, cards: dict[str, object]) -> None:
         _take_odd_card(card, cards)
         return
     key = card[:8].rstrip()
-    if key in cards:
+    if key in cards or key in _COMMENTARY:
         return
     text = _TEXT.match(card, 10)
     if text is not None:
@@ -122,7 +122,8 @@ def _take_card(card: str, cards: dict[str, object]) -> None:
 
 
 def _take_odd_card(card: str, cards: dict[str, object]) -> None:
-    if card[:8].strip() in _COMMENTARY:
+    hierarchical = card.startswith("HIERARCH") and "=" in card
+    if card[:8].strip() in _COMMENTARY or not (hierarchical or card[8:9] == "="):
         return
     import warnings
 

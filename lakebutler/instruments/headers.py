@@ -37,6 +37,9 @@ class FileResult:
         The file.
     observations : `tuple` [`Observation`]
         One per detector in the file; empty if it was rejected.
+    units : `tuple` [`int`]
+        Number of each detector's header/data unit, where the file holds several
+        detectors; otherwise empty.
     reason : `str`
         Why it was rejected.
     stranger : `str`
@@ -45,6 +48,7 @@ class FileResult:
 
     path: str
     observations: tuple[Observation, ...] = ()
+    units: tuple[int, ...] = ()
     reason: str = ""
     stranger: str = ""
 
@@ -162,10 +166,12 @@ def _translate_units(
     camera = next((c for c in cameras if accepts(c, header)), None)
     if camera is None:
         return _stranger(path, header, cameras)
-    headers = [header] if camera.raw.units == "image" else _detector_headers(camera, units)
-    observations = tuple(translate(camera, cards, path, known) for cards in headers)
-    if not observations:
+    if camera.raw.units == "image":
+        return FileResult(path, (translate(camera, header, path, known),))
+    own = _detector_units(camera, units)
+    if not own:
         raise HeaderError(f"no unit with {camera.raw.unit_key}")
+    observations = tuple(translate(camera, primary | unit.cards, path, known) for unit in own)
     seen = set[int]()
     for observation in observations:
         if observation.exposure_key != observations[0].exposure_key:
@@ -173,18 +179,18 @@ def _translate_units(
         if observation.detector in seen:
             raise HeaderError(f"holds detector {observation.detector} twice")
         seen.add(observation.detector)
-    return FileResult(path, observations)
+    return FileResult(path, observations, tuple(unit.index for unit in own))
 
 
-def _detector_headers(camera: Camera, units: Sequence[HeaderUnit]) -> Iterator[dict[str, object]]:
-    primary, raw = units[0].cards, camera.raw
+def _detector_units(camera: Camera, units: Sequence[HeaderUnit]) -> list[HeaderUnit]:
+    """Select the units that hold a detector of the camera."""
+    limit, found = camera.raw.ignore_from, []
     for unit in units:
-        number = unit.cards.get(raw.unit_key)
-        if number is None:
+        number = unit.cards.get(camera.raw.unit_key) if unit.has_image else None
+        if number is None or (limit is not None and isinstance(number, int) and number >= limit):
             continue
-        if raw.ignore_from is not None and isinstance(number, int) and number >= raw.ignore_from:
-            continue
-        yield primary | unit.cards
+        found.append(unit)
+    return found
 
 
 def _stranger(path: str, header: Mapping[str, object], cameras: Sequence[Camera]) -> FileResult:

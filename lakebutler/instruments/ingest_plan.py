@@ -40,11 +40,14 @@ class Accepted:
         The file.
     observations : `tuple` [`Observation`]
         Its detectors.
+    units : `tuple` [`int`]
+        Number of each detector's header/data unit; empty for one detector.
     """
 
     position: int
     path: str
     observations: tuple[Observation, ...]
+    units: tuple[int, ...] = ()
 
     @property
     def exposure_key(self) -> tuple[str, int]:
@@ -129,7 +132,7 @@ def sort_files(results: Iterable[FileResult]) -> Batch:
             if result.stranger:
                 batch.strangers[position] = result.stranger
             continue
-        file = Accepted(position, result.path, result.observations)
+        file = Accepted(position, result.path, result.observations, result.units)
         reason = _repeated(file, owners) or _contradiction(file, batch.first)
         if reason:
             batch.reports[position] = file.report(FileStatus.REJECTED, reason)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lakebutler.instruments.camera import VISIT_SYSTEMS, Camera, load_camera
 
 if TYPE_CHECKING:
-    from lakebutler.butler import Butler
+    from lakebutler.butler.butler import Butler
 
 __all__ = ["instrument_records", "raw_run_name", "register_instrument"]
 

@@ -185,7 +185,7 @@ def apply_rules(
         try:
             value = _apply(rule, header, file_values)
         except (ValueError, TypeError, KeyError, OverflowError) as err:
-            reason = err.args[0] if err.args else err
+            reason = " ".join(str(err.args[0] if err.args else err).split())
             raise HeaderError(f"{name}: {reason}") from err
         if value is not None:
             values[name] = value
@@ -316,7 +316,9 @@ def parse_time(value: object, form: str, scale: str) -> int:
     """
     from astropy.time import Time
 
-    if form == "isot":
-        text = str(value).strip()
-        return time_to_nsec(Time(text.replace(" ", "T"), format="isot", scale=scale))
-    return time_to_nsec(Time(float(value), format=form, scale=scale))  # type: ignore[arg-type]
+    shown: Any = str(value).strip().replace(" ", "T") if form == "isot" else value
+    try:
+        time = Time(shown if form == "isot" else float(shown), format=form, scale=scale)
+    except (TypeError, ValueError) as err:
+        raise ValueError(f"{value!r} is no {form} time") from err
+    return time_to_nsec(time)
