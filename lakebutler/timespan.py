@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import math
+import operator
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -56,11 +57,15 @@ def time_to_nsec(time: Time) -> int:
     tai = time if time.scale == "tai" else time.tai
     if tai.shape:
         raise TypeError(f"a timespan needs single times, not an array of shape {tai.shape}")
-    day, fraction = divmod(float(tai.jd1) - _EPOCH_JD, 1.0)  # exact: both are multiples of 2**-32 day
-    part = fraction + float(tai.jd2)
-    if math.isnan(part):
+    jd1, jd2 = float(tai.jd1), float(tai.jd2)
+    if math.isnan(jd1 + jd2):
         raise ValueError("a masked time cannot bound a timespan")
-    nsec = int(day) * _NSEC_PER_DAY + round(part * _NSEC_PER_DAY)
+    # In whole numbers: both parts are multiples of powers of two.
+    whole, unit = (jd1 - _EPOCH_JD).as_integer_ratio()
+    part, fine = jd2.as_integer_ratio()
+    common = max(unit, fine)
+    days = whole * (common // unit) + part * (common // fine)
+    nsec = (2 * days * _NSEC_PER_DAY + common) // (2 * common)
     if nsec < MIN_NSEC:
         warnings.warn(f"{time!s} lies before 1970-01-01 TAI, which is used instead", stacklevel=3)
         return MIN_NSEC
@@ -156,7 +161,7 @@ class Timespan:
         last = _bound(end, "end", MAX_NSEC)
         if isinstance(first, SpecialTimespanBound) or isinstance(last, SpecialTimespanBound):
             return MAX_NSEC, MIN_NSEC
-        if begin is not None and first >= MAX_NSEC and last >= MAX_NSEC and pad:
+        if begin is not None and first >= MAX_NSEC and last >= MAX_NSEC:
             raise ValueError("a timespan cannot begin at or after 2100-01-01 TAI")
         if end is not None and last <= MIN_NSEC and first <= MIN_NSEC:
             raise ValueError("a timespan cannot end at or before 1970-01-01 TAI")
@@ -222,14 +227,14 @@ class Timespan:
         return cls(None, None, _nsec=(nsec, nsec + 1))
 
     @classmethod
-    def from_day_obs(cls, day_obs: int, offset: int = 0) -> Timespan:
+    def from_day_obs(cls, day_obs: int, offset: float = 0) -> Timespan:
         """Make the timespan of an observing day.
 
         Parameters
         ----------
         day_obs : `int`
             The day as ``YYYYMMDD``, after 1970.
-        offset : `int`, optional
+        offset : `float`, optional
             Seconds of TAI from the midnight at which the day's date begins to
             the begin of the day.
 
@@ -245,7 +250,7 @@ class Timespan:
         """
         from datetime import date
 
-        text = str(day_obs)
+        text = str(operator.index(day_obs))
         if len(text) != 8 or not text.isdigit() or day_obs < 1970_00_00:
             raise ValueError(f"day_obs must be YYYYMMDD after 1970, not {day_obs!r}")
         try:
@@ -254,8 +259,8 @@ class Timespan:
             )
         except ValueError as exc:
             raise ValueError(f"day_obs {day_obs!r} is no date: {exc}") from None
-        begin = days * _NSEC_PER_DAY + int(offset) * 1_000_000_000
-        return cls(None, None, _nsec=(begin, begin + _NSEC_PER_DAY))
+        begin = days * _NSEC_PER_DAY + round(offset * 1_000_000_000)
+        return cls(None, None, _nsec=(max(begin, MIN_NSEC), min(begin + _NSEC_PER_DAY, MAX_NSEC)))
 
     # ------------------------------------------------------------------- bounds
 
@@ -384,7 +389,6 @@ class Timespan:
         if self.isEmpty():
             return "(empty)"
         begin = "(-∞" if self.nsec[0] == MIN_NSEC else "[" + _isot(self.nsec[0])
-        # A single moment is shown as itself.
         end = "∞" if self.nsec[1] == MAX_NSEC else _isot(self.nsec[1])
         return f"{begin}, {end})"
 
@@ -460,7 +464,7 @@ def _as_nsec(other: Any) -> tuple[int, int]:
 
 
 def _isot(nsec: int) -> str:
-    """ISO text of a moment, to the second unless there is a part of one."""
+    """ISO text of a moment, to the second (rounded to the millisecond, then cut off)."""
     from datetime import datetime, timedelta
 
-    return (datetime(1970, 1, 1) + timedelta(seconds=nsec // 1_000_000_000)).isoformat()  # noqa: DTZ001 (TAI)
+    return (datetime(1970, 1, 1) + timedelta(seconds=(nsec + 500_000) // 1_000_000_000)).isoformat()  # noqa: DTZ001 (TAI)

@@ -221,7 +221,8 @@ class DatasetProvenance:
         for part, key in found.items():
             match = re.fullmatch(r"input\W(\d+)\W(.+)", part)
             if match:
-                facts.setdefault(int(match[1]), {})[match[2]] = prov_dict[key]
+                fact = match[2] if match[2] in _RESERVED else key[-len(match[2]) :]  # as it is written
+                facts.setdefault(int(match[1]), {})[fact] = prov_dict[key]
         wanted = [_as_id(values["id"]) for _, values in sorted(facts.items()) if "id" in values]
         own = found.get("id")
         known = {

@@ -163,7 +163,7 @@ class DataCoordinate:
         InconsistentDataIdError
             If a value contradicts what is known to follow from the others.
         """
-        if type(dimensions) is DimensionGroup and not kwargs:
+        if type(dimensions) is DimensionGroup and not kwargs and defaults is None:
             if type(mapping) is dict:
                 made = _standardize_dict(mapping, dimensions)
                 if made is not None:

@@ -131,8 +131,8 @@ class DimensionElement:
 
     @property
     def populated_by(self) -> Dimension | None:
-        """The dimension with whose records these are written."""
-        name = self._options.get("populated_by")
+        """The dimension with whose records these are written; a dimension itself, unless told."""
+        name = self._options.get("populated_by") or (self.name if isinstance(self, Dimension) else None)
         return self.universe.dimensions[name] if name else None
 
     @property

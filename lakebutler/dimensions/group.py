@@ -263,11 +263,19 @@ class DimensionGroup:
         def visit(name: str) -> None:
             if name not in order:
                 order.append(name)
-                waiting.extend(self.universe[name].implied.names)
+                for other in self.universe[name].implied.names:
+                    visit(other)
 
-        waiting: list[str] = list(self.required_names)
+        waiting = list(self.required_names)
         while waiting:
-            visit(waiting.pop(0))
+            later = []
+            for name in waiting:
+                # What a dimension requires may be implied by a later one (a subfilter's band).
+                if all(n == name or n in order for n in self.universe[name].required.names):
+                    visit(name)
+                else:
+                    later.append(name)
+            waiting = later
         order.extend(name for name in self.elements if name not in order)
         return tuple(order)
 

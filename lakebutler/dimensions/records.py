@@ -313,7 +313,7 @@ class DimensionRecord:
         record: dict[str, Any] = {}
         for column in layout.fields:
             if column.type == "region":
-                value = self._row[layout.region] if layout.region >= 0 else None
+                value = self._row[layout.region] if layout.region >= 0 else encode_region(self.get("region"))
             elif column.type == "timespan":
                 value = list(self._row[layout.timespan :]) if self._row[layout.timespan] is not None else None
             else:

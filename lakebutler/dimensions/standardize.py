@@ -122,9 +122,14 @@ def _fill(
     """Check values, fill in defaults."""
     values = {n: _fit_value(universe, n, given[n]) for n in group.data_keys if n in given}
     if defaults is not None:
-        for name, value in defaults.mapping.items():
-            if name in group.index:
-                values.setdefault(name, value)
+        for name in group.required_names:
+            if name in defaults:
+                values.setdefault(name, defaults[name])
+        # What follows from the defaults holds only where they were not overruled.
+        if all(values.get(name) == value for name, value in defaults.required.items()):
+            for name in defaults.dimensions.implied_names:
+                if name in group.index and name in defaults:
+                    values.setdefault(name, defaults[name])
     missing = [n for n in group.required_names if n not in values]
     if missing:
         shown = "{" + ", ".join(f"{n}: {v!r}" for n, v in given.items()) + "}"

@@ -253,13 +253,7 @@ class DimensionUniverse:
             The dimension itself and the relations that it populates.
         """
         name = self.dimensions[dimension].name
-        return NamedValueSet(
-            e for e in self.elements if e.name == name or self._spec_populated_by(e.name) == name
-        )
-
-    def _spec_populated_by(self, name: str) -> str | None:
-        spec = self._spec.elements.get(name)
-        return spec.populated_by if spec else None
+        return NamedValueSet(e for e in self.elements if (p := e.populated_by) is not None and p.name == name)
 
     # --------------------------------------------------------------------- groups
 
