@@ -185,7 +185,7 @@ class QueryingButler(ButlerBase):
             Raised if DuckDB refuses it, or it does more than read.
         """
         snapshot = self._session.snapshot
-        tables, views = query_views(snapshot)
+        tables, views = query_views(snapshot, query)
         return engine.query(snapshot, query, params, tables=tables, views=views)
 
 

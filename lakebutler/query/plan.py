@@ -287,7 +287,7 @@ def _choose_elements(
     for item in waiting:
         if not item.has_own_table:
             continue
-        if item.name in touched or _relates(item, group) or _enumerates(item, provided):
+        if item.name in touched or _relates(item, group) or _enumerates(item, group, provided):
             chosen.append(item.name)
     # Implied values: whatever element implies a key that nobody provides yet.
     changed = True
@@ -322,6 +322,6 @@ def _relates(element: DimensionElement, group: DimensionGroup) -> bool:
     return element.alwaysJoin and set(element.required.names) <= set(group.names)
 
 
-def _enumerates(element: DimensionElement, provided: set[str]) -> bool:
-    universe = element.universe
-    return element.name in universe.dimensions.names and element.name not in provided
+def _enumerates(element: DimensionElement, group: DimensionGroup, provided: set[str]) -> bool:
+    """Whether only this element's table can say which values there are."""
+    return element.name in group.required and element.name not in provided

@@ -330,7 +330,7 @@ def insert_records(
     if existing:
         change.delete(schema.name, tuple(element.required.names), [keys[i] for i in sorted(existing)])
     if len(records) <= SMALL:
-        change.append_rows(schema.name, [record_to_row(record) for record in records])
+        change.append_rows(schema.name, [record_to_row(element, record) for record in records])
     else:
         change.append_table(schema.name, records_to_table(element, records))
     return change
