@@ -66,6 +66,7 @@ class _Writer:
         self.dimension: dict[str, str] = {}
         self.searches: dict[str, str] = {}
         self.elements: dict[str, str] = {}
+        self._implied: set[str] = set()
 
     # -- FROM
 
@@ -82,7 +83,10 @@ class _Writer:
             table = dimension_table(name)
             relation = quote(table) if table in self.tables else _empty(element)
             names = (*element.required.names, *element.implied.names)
-            self._add(relation, alias, {n: f"{alias}.{quote(n)}" for n in names})
+            # A record may leave an implied value open: that must not lose its row.
+            follows = name in self.dimension and name in self._implied
+            self._implied.update(n for n in element.implied.names if n not in self.dimension)
+            self._add(relation, alias, {n: f"{alias}.{quote(n)}" for n in names}, "LEFT JOIN" if follows else "JOIN")
         for name in self.plan.unions:
             self._add(self._union(name), quote(name), {name: f"{quote(name)}.{quote(name)}"})
         if not self.relations:
@@ -106,13 +110,13 @@ class _Writer:
         element = self.universe[name]
         return len(set(element.required.names) & have) * 2 + len(set(element.implied.names) & have)
 
-    def _add(self, relation: str, alias: str, provides: Mapping[str, str]) -> None:
+    def _add(self, relation: str, alias: str, provides: Mapping[str, str], join: str = "JOIN") -> None:
         conditions = [f"{self.dimension[name]} = {column}" for name, column in provides.items() if name in self.dimension]
         text = f"{relation} AS {alias}"
         if not self.relations:
             self.relations.append(text)
         elif conditions:
-            self.relations.append(f"JOIN {text} ON {' AND '.join(conditions)}")
+            self.relations.append(f"{join} {text} ON {' AND '.join(conditions)}")
         else:
             self.relations.append(f"CROSS JOIN {text}")
         for name, column in provides.items():
