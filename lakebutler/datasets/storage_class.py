@@ -11,16 +11,15 @@ an object of them is first needed.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar, Self
 
+from lakebutler.datasets.storage_class_types import instance_of, resolve_type, type_name
 from lakebutler.errors import StorageClassError, known_names
 
-__all__ = ["StorageClass", "StorageClassFactory", "instance_of", "resolve_type", "type_name"]
+__all__ = ["StorageClass", "StorageClassFactory"]
 
 ENTRY_POINT_GROUP = "lakebutler.storage_classes"
 """Entry points of this group give mappings of the form of ``storage_classes.yaml``."""
@@ -39,81 +38,6 @@ _FIELDS = frozenset(
 )
 
 Converter = str | Callable[[Any], Any]
-
-
-def type_name(cls: type) -> str:
-    """Qualified name of a type, as messages and definitions write it.
-
-    Parameters
-    ----------
-    cls : `type`
-        Any type.
-
-    Returns
-    -------
-    name : `str`
-        ``module.Class``; builtins without their module.
-    """
-    if cls.__module__ == "builtins":
-        return cls.__qualname__
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def resolve_type(name: str) -> type:
-    """Import a Python type by its qualified name.
-
-    Parameters
-    ----------
-    name : `str`
-        ``module.Class`` or the name of a builtin.  It must come from the package,
-        an installed plug-in or the user: never from a repository.
-
-    Returns
-    -------
-    cls : `type`
-        The type.
-
-    Raises
-    ------
-    StorageClassError
-        Raised if it cannot be imported.
-    """
-    module_name, _, attribute = name.rpartition(".")
-    try:
-        found = getattr(import_module(module_name or "builtins"), attribute)
-    except (ImportError, AttributeError) as exc:
-        package = name.partition(".")[0]
-        raise StorageClassError(
-            f"the Python type {name} cannot be imported: {exc}",
-            hint=f"is the package {package!r} installed? storageClass='Bytes' gives the file's content",
-        ) from None
-    if not isinstance(found, type):
-        raise StorageClassError(f"{name} is not a Python type")
-    return found
-
-
-def instance_of(obj: Any, name: str) -> bool:
-    """Whether an object is of a type given by name, without needless imports.
-
-    Parameters
-    ----------
-    obj : `object`
-        Any object.
-    name : `str`
-        Qualified name of a type.
-
-    Returns
-    -------
-    fits : `bool`
-        As `isinstance`.  A type whose package the object's own type has nothing
-        to do with is not imported for this.
-    """
-    module_name, _, _ = name.rpartition(".")
-    if module_name and module_name not in sys.modules:
-        package = name.partition(".")[0]
-        if all(base.__module__.partition(".")[0] != package for base in type(obj).__mro__):
-            return False
-    return isinstance(obj, resolve_type(name))
 
 
 class StorageClass:
@@ -161,7 +85,13 @@ class StorageClass:
         factory: StorageClassFactory | None = None,
     ) -> None:
         base = inheritsFrom
-        self.name = name
+        self.name: str = name
+        self.pytype_name: str
+        self.parameters: frozenset[str]
+        self.formatters: tuple[str, ...]
+        self.description: str
+        self._components: dict[str, StorageClass | str]
+        self._derived: dict[str, StorageClass | str]
         self._pytype: type | None = pytype if isinstance(pytype, type) else None
         if pytype is None:
             self.pytype_name = base.pytype_name if base else "object"
@@ -181,7 +111,9 @@ class StorageClass:
         self._fits: dict[type, bool] = {}
         clash = self._components.keys() & self._derived.keys()
         if clash:
-            raise StorageClassError(f"storage class {name!r}: {sorted(clash)} are both components and derived")
+            raise StorageClassError(
+                f"storage class {name!r}: {sorted(clash)} are both components and derived"
+            )
 
     @property
     def pytype(self) -> type:
@@ -190,7 +122,9 @@ class StorageClass:
             try:
                 self._pytype = resolve_type(self.pytype_name)
             except StorageClassError as exc:
-                raise StorageClassError(f"storage class {self.name!r}: {exc.message}", hint=exc.hint) from None
+                raise StorageClassError(
+                    f"storage class {self.name!r}: {exc.message}", hint=exc.hint
+                ) from None
         return self._pytype
 
     @cached_property
@@ -243,7 +177,11 @@ class StorageClass:
                 f"storage class {self.name!r} has no component {name!r}",
                 hint=known_names(name, [*self._components, *self._derived], what="components"),
             )
-        return part if isinstance(part, StorageClass) else (self._factory or StorageClassFactory()).getStorageClass(part)
+        return (
+            part
+            if isinstance(part, StorageClass)
+            else (self._factory or StorageClassFactory()).getStorageClass(part)
+        )
 
     def isComposite(self) -> bool:
         """Whether it has components (derived ones do not count).
@@ -452,18 +390,21 @@ class StorageClassFactory:
         More definitions, from the user.
     """
 
-    _shared: StorageClassFactory | None = None
+    _shared: ClassVar[StorageClassFactory | None] = None
     _definitions: dict[str, Mapping[str, Any]]
     _made: dict[str, StorageClass]
     _plugins_loaded: bool
 
-    def __new__(cls, config: Mapping[str, Any] | str | None = None) -> StorageClassFactory:
-        if cls._shared is None:
-            self = super().__new__(cls)
-            self._definitions, self._made, self._plugins_loaded = {}, {}, False
-            self.addFromConfig(_package_definitions())
-            cls._shared = self
-        return cls._shared
+    def __new__(cls, config: Mapping[str, Any] | str | None = None) -> Self:
+        """Give the shared object; ``config`` is for `__init__`."""
+        del config
+        shared = cls.__dict__.get("_shared")
+        if shared is None:
+            shared = super().__new__(cls)
+            shared._definitions, shared._made, shared._plugins_loaded = {}, {}, False
+            shared.addFromConfig(os.path.join(os.path.dirname(__file__), "storage_classes.yaml"))
+            cls._shared = shared
+        return shared
 
     def __init__(self, config: Mapping[str, Any] | str | None = None) -> None:
         if config is not None:
@@ -484,12 +425,8 @@ class StorageClassFactory:
         StorageClassError
             Raised if a definition is malformed or contradicts one that is known.
         """
-        if not isinstance(config, Mapping):
-            import yaml
-
-            with open(config, "rb") as stream:
-                config = yaml.safe_load(stream) or {}
-        definitions = config.get("storageClasses", config)
+        loaded = config if isinstance(config, Mapping) else _load(config)
+        definitions = loaded.get("storageClasses", loaded)
         for name, definition in definitions.items():
             self._add(str(name), definition or {})
 
@@ -617,7 +554,9 @@ class StorageClassFactory:
             try:
                 provided = entry.load()
             except Exception as exc:
-                raise StorageClassError(f"the plug-in {entry.name!r} ({entry.value}) does not load: {exc}") from exc
+                raise StorageClassError(
+                    f"the plug-in {entry.name!r} ({entry.value}) does not load: {exc}"
+                ) from exc
             self.addFromConfig(provided() if callable(provided) else provided)
 
     def keys(self) -> list[str]:
@@ -647,10 +586,9 @@ class StorageClassFactory:
         return f"StorageClassFactory({len(self._definitions)} definitions)"
 
 
-def _package_definitions() -> Mapping[str, Any]:
+def _load(path: str) -> Mapping[str, Any]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with open(os.path.join(os.path.dirname(__file__), "storage_classes.yaml"), "rb") as stream:
-        content: Mapping[str, Any] = yaml.load(stream, Loader=loader)  # noqa: S506 - a safe loader
-    return content
+    with open(path, "rb") as stream:
+        return yaml.load(stream, Loader=loader) or {}  # noqa: S506 - a safe loader

@@ -123,7 +123,6 @@ def arrow_to_astropy(table: pyarrow.Table) -> Table:
 
 def _restore(table: Table, text: str) -> Table:
     from astropy.table import meta, serialize
-    from astropy.utils.data_info import serialize_context_as
     from yaml import YAMLError
 
     try:

@@ -18,6 +18,7 @@ class EcsvFormatter(Formatter):
     key = "ecsv"
     extension = ".ecsv"
     family = "ecsv"
+    provenance_style = ("LSST.BUTLER", ".")
 
     def read(
         self, source: Source, component: str | None = None, parameters: Mapping[str, Any] | None = None
@@ -33,3 +34,9 @@ class EcsvFormatter(Formatter):
         text = io.StringIO()
         obj.write(text, format="ascii.ecsv")
         file.write(text.getvalue().encode())
+
+    def with_provenance(self, obj: Any, facts: Mapping[str, str | int | float | bool]) -> Any:
+        """Give the table with more metadata."""
+        copied = obj.copy(copy_data=False)
+        copied.meta.update(facts)
+        return copied

@@ -13,12 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib import import_module
-from urllib.parse import parse_qsl
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from lakebutler.errors import FileFormatError, TrustError, known_names
 from lakebutler.formatters.formatter import Formatter
 
-__all__ = ["formatter_class", "formatter_keys", "get_formatter", "parse_key", "register_formatter"]
+__all__ = [
+    "formatter_class",
+    "formatter_for_file",
+    "formatter_keys",
+    "get_formatter",
+    "key_of",
+    "parse_key",
+    "register_formatter",
+]
 
 ENTRY_POINT_GROUP = "lakebutler.formatters"
 
@@ -163,8 +172,40 @@ def parse_key(key: str) -> tuple[str, dict[str, str]]:
     return name, dict(parse_qsl(query, keep_blank_values=True)) if question else {}
 
 
+def key_of(formatter: Any) -> str:
+    """Key that a repository stores for a formatter.
+
+    Parameters
+    ----------
+    formatter : `str` or `Formatter` or `type`
+        A key, or a formatter of the running program.
+
+    Returns
+    -------
+    key : `str`
+        With options where there are any.  Dotted names, which other butlers use,
+        are kept as they are: they mean something, or nothing, when they are read.
+
+    Raises
+    ------
+    FileFormatError
+        Raised if a short key is unknown.
+    """
+    if isinstance(formatter, str):
+        if "." in formatter.partition("?")[0]:
+            return formatter
+        get_formatter(formatter, trust=True)
+        return formatter
+    if isinstance(formatter, Formatter):
+        options = urlencode({name: str(value) for name, value in formatter.chosen.items()})
+        return f"{formatter.key}?{options}" if options else formatter.key
+    if isinstance(formatter, type) and issubclass(formatter, Formatter):
+        return formatter.key
+    raise FileFormatError(f"a formatter is given by its key, not by {formatter!r}")
+
+
 @lru_cache(maxsize=4096)
-def get_formatter(key: str, trust: bool = False) -> Formatter:
+def get_formatter(key: str, *, trust: bool = False) -> Formatter:
     """Make the formatter that a stored key means.
 
     Parameters

@@ -6,20 +6,33 @@ from __future__ import annotations
 import gzip
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from lakebutler.errors import FileFormatError
 from lakebutler.formatters.formatter import Source
 
-__all__ = ["MAX_UNPACKED", "native", "open_fits", "parse_hdu", "pick_hdu", "require_whole"]
+__all__ = [
+    "HEADER_STYLE",
+    "MAX_UNPACKED",
+    "add_facts",
+    "native",
+    "open_fits",
+    "parse_hdu",
+    "pick_hdu",
+    "require_whole",
+]
 
 MAX_UNPACKED = 8 << 30
 """Largest size, in bytes, of a gzipped file once unpacked."""
 
+HEADER_STYLE = ("LSST BUTLER", " ")
+"""Prefix and separator of provenance in headers, as the incumbent writes it."""
+
 _GZIP = b"\x1f\x8b"
 _CHUNK = 16 << 20
+_LONGEST_FACT = 80 - len("HIERARCH ") - len("=''") - 1
 
 
 def parse_hdu(text: str) -> int | str:
@@ -151,3 +164,25 @@ def native(array: Any) -> Any:
     if array is None or array.dtype.isnative:
         return array
     return array.astype(array.dtype.newbyteorder("="))
+
+
+def add_facts(header: Any, facts: Mapping[str, str | int | float | bool]) -> Any:
+    """Add provenance to a header.
+
+    Parameters
+    ----------
+    header : mutable mapping
+        Changed in place.
+    facts : mapping
+        Keys of several words, and values.  A text too long for its card is left
+        out; ids always fit.
+
+    Returns
+    -------
+    header : mutable mapping
+        The same.
+    """
+    for key, value in facts.items():
+        if not isinstance(value, str) or len(key) + len(value) <= _LONGEST_FACT:
+            header[f"HIERARCH {key}"] = value
+    return header

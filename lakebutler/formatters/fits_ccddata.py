@@ -160,12 +160,17 @@ def ccddata_to_hdus(image: Any) -> Any:
     from astropy.io import fits
 
     if getattr(image, "flags", None) is not None:
-        raise FileFormatError("an image with flags cannot be written", hint="put the flags in the mask's bits")
+        raise FileFormatError(
+            "an image with flags cannot be written", hint="put the flags in the mask's bits"
+        )
     hdus = fits.HDUList([fits.PrimaryHDU(_storable(image.data), header=_header(image))])
     if image.mask is not None:
         mask = numpy.broadcast_to(numpy.asarray(image.mask), image.data.shape)
         hdu = fits.ImageHDU(mask.astype(numpy.uint8) if mask.dtype == bool else _storable(mask), name="MASK")
-        hdu.header["MASKTYPE"] = ("bool" if mask.dtype == bool else "bits", "true or false, or planes of bits")
+        hdu.header["MASKTYPE"] = (
+            "bool" if mask.dtype == bool else "bits",
+            "true or false, or planes of bits",
+        )
         hdus.append(hdu)
     if image.uncertainty is not None:
         hdus.append(_uncertainty_hdu(image.uncertainty))
@@ -179,7 +184,7 @@ def _storable(array: Any) -> Any:
 
     array = numpy.asarray(array)
     kind = array.dtype
-    if kind == bool or kind.kind not in "iuf" or kind.itemsize > 8 or kind == numpy.float16:
+    if kind.kind not in "iuf" or kind.itemsize > 8 or kind == numpy.float16:
         raise FileFormatError(f"a FITS image cannot hold dtype {kind}")
     return array
 

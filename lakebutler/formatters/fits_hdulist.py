@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, ClassVar
 
 from lakebutler.errors import FileFormatError
-from lakebutler.formatters.fits import open_fits, parse_hdu, pick_hdu, require_whole
+from lakebutler.formatters.fits import HEADER_STYLE, add_facts, open_fits, parse_hdu, pick_hdu, require_whole
 from lakebutler.formatters.formatter import Formatter, Source
 
 __all__ = ["FitsHduListFormatter"]
@@ -27,7 +27,8 @@ class FitsHduListFormatter(Formatter):
     family = "fits"
     components = frozenset({"primary_header", "header"})
     parameters = frozenset({"hdu"})
-    options = {"hdu": parse_hdu}
+    options: ClassVar[Mapping[str, Callable[[str], Any]]] = {"hdu": parse_hdu}
+    provenance_style = HEADER_STYLE
 
     def read(
         self, source: Source, component: str | None = None, parameters: Mapping[str, Any] | None = None
@@ -53,6 +54,15 @@ class FitsHduListFormatter(Formatter):
         """Write HDUs, one HDU, a header or world coordinates."""
         hdus = _as_hdus(obj)
         hdus.writeto(file, output_verify="silentfix+ignore")
+
+    def with_provenance(self, obj: Any, facts: Mapping[str, str | int | float | bool]) -> Any:
+        """Give the list with another primary header."""
+        from astropy.io import fits
+
+        first, *others = _as_hdus(obj)
+        primary = fits.PrimaryHDU(first.data, header=first.header.copy())
+        add_facts(primary.header, facts)
+        return fits.HDUList([primary, *others])
 
 
 def _detach(hdu: Any) -> Any:

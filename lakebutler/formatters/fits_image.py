@@ -9,11 +9,19 @@ none is asked for, the component ``header`` is the primary header.  An image wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, ClassVar
 
 from lakebutler.errors import FileFormatError
-from lakebutler.formatters.fits import native, open_fits, parse_hdu, pick_hdu, require_whole
+from lakebutler.formatters.fits import (
+    HEADER_STYLE,
+    add_facts,
+    native,
+    open_fits,
+    parse_hdu,
+    pick_hdu,
+    require_whole,
+)
 from lakebutler.formatters.fits_ccddata import (
     COMPANIONS,
     MASK_NAMES,
@@ -48,7 +56,8 @@ class FitsImageFormatter(Formatter):
     family = "fits"
     components = frozenset({"data", "mask", "uncertainty", "wcs", "header", *_ALIASES})
     parameters = frozenset({"bbox", "section", "hdu"})
-    options = {"hdu": parse_hdu}
+    options: ClassVar[Mapping[str, Callable[[str], Any]]] = {"hdu": parse_hdu}
+    provenance_style = HEADER_STYLE
 
     def read(
         self, source: Source, component: str | None = None, parameters: Mapping[str, Any] | None = None
@@ -81,6 +90,14 @@ class FitsImageFormatter(Formatter):
     def write(self, obj: Any, file: BinaryIO) -> None:
         """Write an image: the pixels first, mask and uncertainty behind them."""
         ccddata_to_hdus(obj).writeto(file, output_verify="silentfix+ignore")
+
+    def with_provenance(self, obj: Any, facts: Mapping[str, str | int | float | bool]) -> Any:
+        """Give the image with another header."""
+        from astropy.nddata import CCDData
+
+        copied = CCDData(obj, copy=False)
+        copied.meta = add_facts(obj.meta.copy(), facts)
+        return copied
 
 
 def _assemble(hdus: Any, header: Any, data: Any, section: Any) -> Any:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, ClassVar
 
 from lakebutler.errors import FileFormatError
 from lakebutler.formatters.fits import open_fits, parse_hdu, pick_hdu, require_whole
@@ -24,7 +24,8 @@ class FitsTableFormatter(Formatter):
     extension = ".fits"
     extensions = (".fit", ".fits.gz", ".fts")
     family = "fits"
-    options = {"hdu": parse_hdu}
+    provenance_style = ("LSST.BUTLER", ".")
+    options: ClassVar[Mapping[str, Callable[[str], Any]]] = {"hdu": parse_hdu}
 
     def read(
         self, source: Source, component: str | None = None, parameters: Mapping[str, Any] | None = None
@@ -42,7 +43,9 @@ class FitsTableFormatter(Formatter):
             else:
                 hdu = next((h for h in hdus if isinstance(h, fits.BinTableHDU | fits.TableHDU)), None)
             if hdu is None or not isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
-                raise FileFormatError("the FITS file has no table", hint="storageClass='HDUList' reads it whole")
+                raise FileFormatError(
+                    "the FITS file has no table", hint="storageClass='HDUList' reads it whole"
+                )
             require_whole(hdu)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UnitsWarning)
@@ -50,7 +53,6 @@ class FitsTableFormatter(Formatter):
 
     def write(self, obj: Any, file: BinaryIO) -> None:
         """Write a table."""
-        from astropy.io import fits
         from astropy.table import Table
         from astropy.units import UnitsWarning
 
@@ -62,3 +64,9 @@ class FitsTableFormatter(Formatter):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnitsWarning)
             obj.write(file, format="fits")
+
+    def with_provenance(self, obj: Any, facts: Mapping[str, str | int | float | bool]) -> Any:
+        """Give the table with more metadata."""
+        copied = obj.copy(copy_data=False)
+        copied.meta.update(facts)
+        return copied

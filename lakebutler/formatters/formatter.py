@@ -125,6 +125,9 @@ class Formatter(ABC):
     one_way: ClassVar[bool] = False
     """What is read is not of the type that was written."""
 
+    provenance_style: ClassVar[tuple[str, str] | None] = None
+    """Prefix and separator of keys of provenance; `None` if files cannot hold any."""
+
     def __init__(self, **options: Any) -> None:
         for name in options:
             if name not in self.options:
@@ -177,6 +180,23 @@ class Formatter(ABC):
         FileFormatError
             Raised if the format cannot hold this object as it is.
         """
+
+    def with_provenance(self, obj: Any, facts: Mapping[str, str | int | float | bool]) -> Any:
+        """Give an object that carries provenance into its file.
+
+        Parameters
+        ----------
+        obj : `object`
+            What is to be written; not changed.
+        facts : mapping
+            Keys in `provenance_style`, and plain values.
+
+        Returns
+        -------
+        obj : `object`
+            Shares its data with the original; the original itself by default.
+        """
+        return obj
 
     def can_read(self, name: str) -> bool:
         """Whether a file's name ends as files of this format do.

@@ -37,7 +37,8 @@ class NumpyFormatter(Formatter):
 
         if isinstance(obj, numpy.ma.MaskedArray):
             raise FileFormatError(
-                "a .npy file has no mask", hint="use obj.filled(...), or storage class CCDData or AstropyTable"
+                "a .npy file has no mask",
+                hint="use obj.filled(...), or storage class CCDData or AstropyTable",
             )
         array = numpy.asarray(obj)
         if array.dtype.hasobject:

@@ -25,6 +25,7 @@ class ParquetFormatter(Formatter):
     extension = ".parquet"
     extensions = (".parq", ".pq")
     family = "parquet"
+    provenance_style = ("LSST.BUTLER", ".")
     components = frozenset({"columns", "rowcount", "schema"})
     parameters = frozenset({"columns", "filters"})
 
@@ -57,6 +58,14 @@ class ParquetFormatter(Formatter):
         import pyarrow.parquet as pq
 
         pq.write_table(_as_arrow(obj), file, compression="zstd")
+
+    def with_provenance(self, obj: Any, facts: Mapping[str, str | int | float | bool]) -> Any:
+        """Give the table with more metadata in its schema."""
+        table = _as_arrow(obj)
+        metadata = dict(table.schema.metadata or {})
+        return table.replace_schema_metadata(
+            {**metadata, **{key: str(value) for key, value in facts.items()}}
+        )
 
 
 def _as_arrow(obj: Any) -> Any:

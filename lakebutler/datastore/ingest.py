@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files that exist become the files of datasets."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from lakebutler.datasets.storage_class import StorageClassFactory
+from lakebutler.datastore.files import Files
+from lakebutler.datastore.local import LocalFiles
+from lakebutler.datastore.paths import check_new_path, file_uri, local_path_of_uri
+from lakebutler.datastore.records import FileRecord
+from lakebutler.datastore.transfer import LOCAL_ONLY, check_mode, regular_size
+from lakebutler.errors import (
+    DatasetNotFoundError,
+    FileFormatError,
+    NameRuleError,
+    StorageClassError,
+    StorageError,
+)
+from lakebutler.formatters.factory import (
+    formatter_class,
+    formatter_for_file,
+    formatter_keys,
+    key_of,
+    parse_key,
+)
+
+__all__ = ["Ingested", "extension_for", "ingest_files"]
+
+_UNQUOTED = re.compile(r"(?:/[A-Za-z0-9_+,=@~-][A-Za-z0-9._+,=@~-]*)+")
+_ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}")
+
+
+class Ingested(NamedTuple):
+    """What an ingest did.
+
+    Attributes
+    ----------
+    records : `list` [`FileRecord`]
+        One for each file.
+    written : `list` [`str`]
+        Paths of files that were made: to be synced, or rolled back.
+    moves : `list` [`str`]
+        Originals to be removed after the commit.
+    """
+
+    records: list[FileRecord]
+    written: list[str]
+    moves: list[str]
+
+
+class Ingest(NamedTuple):
+    """What ingest needs of a datastore.
+
+    Attributes
+    ----------
+    files : `Files`
+        Where files go.
+    name : callable
+        Makes the path for a reference and an extension.
+    formatter : callable
+        Setting for a reference, or `None`.
+    remote_size : callable
+        Size of the file of a URI.
+    """
+
+    files: Files
+    name: Callable[[Any, str], str]
+    formatter: Callable[[Any], str | None]
+    remote_size: Callable[[str], int]
+
+
+def ingest_files(store: Ingest, datasets: Sequence[Any], transfer: str | None) -> Ingested:
+    """Bring files into a repository, or note where they are.
+
+    Parameters
+    ----------
+    store : `Ingest`
+        The datastore.
+    datasets : sequence of `FileDataset`
+        Files, each with its references.
+    transfer : `str` or `None`
+        How; see `lakebutler.datastore.transfer.MODES`.
+
+    Returns
+    -------
+    done : `Ingested`
+        Records and what is left to do.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        Raised if a file is missing; what was made by then is removed.
+    """
+    mode = check_mode(transfer)
+    if mode in LOCAL_ONLY and not isinstance(store.files, LocalFiles):
+        raise StorageError(
+            f"transfer={mode!r} needs a repository on the local disk", hint="use 'copy' or 'direct'"
+        )
+    keys = _Keys(store.formatter)
+    if mode == "direct":
+        return Ingested(_direct(store, datasets, keys), [], [])
+    done = Ingested([], [], [])
+    try:
+        for dataset in datasets:
+            _one(store, dataset, mode, keys, done)
+    except BaseException:
+        store.files.delete(done.written)
+        raise
+    return done
+
+
+class _Keys:
+    """Formatters for files, remembered by what decides about them."""
+
+    def __init__(self, override: Callable[[Any], str | None]) -> None:
+        self._override = override
+        self._given: dict[Any, str] = {}
+        self._found: dict[tuple[int, str], tuple[str, str]] = {}
+        self._types: list[Any] = []
+
+    def find(self, dataset: Any, path: str) -> tuple[str, str]:
+        """Key of the formatter, and name of the storage class."""
+        ref = dataset.refs[0]
+        dataset_type = ref.datasetType
+        given = dataset.formatter
+        if given is not None:
+            key = self._given.get(given)
+            if key is None:
+                key = self._given[given] = key_of(given)
+            return key, dataset_type.storageClass_name
+        override = self._override(ref)
+        if override is not None:
+            return override, dataset_type.storageClass_name
+        decides = (
+            id(dataset_type),
+            path[path.rfind(".") - 5 :] if path.endswith("z") else path[path.rfind(".") :],
+        )
+        found = self._found.get(decides)
+        if found is None:
+            self._types.append(dataset_type)  # keeps the id its own
+            name = dataset_type.storageClass_name
+            found = self._found[decides] = (_choose(dataset_type, path), sys.intern(name))
+        return found
+
+
+def _choose(dataset_type: Any, path: str) -> str:
+    try:
+        candidates: Sequence[str] = (
+            StorageClassFactory().getStorageClass(dataset_type.storageClass_name).formatters
+        )
+    except StorageClassError:
+        candidates = ()
+    key = formatter_for_file(candidates, path)
+    if key is None:
+        key = next(
+            (k for k in formatter_keys() if formatter_class(k).needs_trust is False and _reads(k, path)),
+            "file",
+        )
+    return key
+
+
+def _reads(key: str, path: str) -> bool:
+    cls = formatter_class(key)
+    return path.lower().endswith((cls.extension, *cls.extensions))
+
+
+def _direct(store: Ingest, datasets: Sequence[Any], keys: _Keys) -> list[FileRecord]:
+    """Note where files are; the fast way for many."""
+    stat = os.stat
+    simple = _UNQUOTED.fullmatch
+    find = keys.find
+    records: list[FileRecord] = []
+    append = records.append
+    for dataset in datasets:
+        path = dataset.path
+        if type(path) is str and simple(path) is not None:
+            try:
+                found = stat(path)
+            except OSError:
+                regular_size(path)
+                raise
+            size = found.st_size
+            if found.st_mode & 0o170000 != 0o100000:
+                regular_size(path)
+            uri = "file://" + path
+        else:
+            local, uri = _place(dataset)
+            size = regular_size(local) if local is not None else store.remote_size(uri)
+        key, storage_class = find(dataset, uri)
+        append(FileRecord(None, uri, key, storage_class, size, None))
+    return records
+
+
+def _place(dataset: Any) -> tuple[str | None, str]:
+    """Local absolute path, if it is one, and URI of a file."""
+    text = dataset.path if isinstance(dataset.path, str) else dataset.location()
+    if text.startswith("file://"):
+        path = local_path_of_uri(text)
+    elif "://" in text:
+        return None, text
+    else:
+        path = os.path.abspath(text)
+    if "\0" in path:
+        raise NameRuleError(f"a file cannot have the path {path!r}")
+    return path, file_uri(path)
+
+
+def _one(store: Ingest, dataset: Any, mode: str | None, keys: _Keys, done: Ingested) -> None:
+    inside = _inside(store.files, dataset) if mode in {None, "auto", "split"} else None
+    if inside is not None:
+        size = store.files.size(inside)
+        if size is None:
+            raise DatasetNotFoundError(f"cannot ingest {inside}: no such file in {store.files.url}")
+        key, storage_class = keys.find(dataset, inside)
+        done.records.append(FileRecord(inside, None, key, storage_class, size, None))
+        return
+    local, uri = _place(dataset)
+    if mode is None:
+        raise StorageError(
+            f"{dataset.location()} does not lie in the repository {store.files.url}",
+            hint="say what is to happen with it: transfer='copy', 'move', 'direct', ...",
+        )
+    key, storage_class = keys.find(dataset, uri)
+    if mode == "split":
+        size = regular_size(local) if local is not None else store.remote_size(uri)
+        done.records.append(FileRecord(None, uri, key, storage_class, size, None))
+        return
+    if local is None and (mode in LOCAL_ONLY or mode == "move"):
+        raise StorageError(f"transfer={mode!r} needs local files, not {uri}", hint="use 'copy' or 'direct'")
+    if local is not None:
+        regular_size(local)
+    path = store.name(dataset.refs[0], extension_for(key, uri))
+    written = store.files.bring(local if local is not None else uri, path, mode)
+    done.written.append(written.path)
+    if mode == "move" and local is not None:
+        done.moves.append(local)
+    done.records.append(FileRecord(written.path, None, key, storage_class, written.size, written.checksum))
+
+
+def _inside(files: Files, dataset: Any) -> str | None:
+    """Path relative to the root, of a file that lies below it."""
+    text = dataset.path if isinstance(dataset.path, str) else dataset.location()
+    if text.startswith("file://"):
+        text = local_path_of_uri(text)
+    if "://" in text:
+        prefix = files.url + "/"
+        return check_new_path(text[len(prefix) :]) if text.startswith(prefix) else None
+    if not isinstance(files, LocalFiles):
+        return None if os.path.isabs(text) else check_new_path(os.path.normpath(text))
+    if not os.path.isabs(text):
+        below = os.path.normpath(text)
+        if not below.startswith("..") and os.path.lexists(os.path.join(files.url, below)):
+            return check_new_path(below)
+    place = os.path.abspath(text)
+    relative = files.relative(place)
+    if relative is None:
+        return None
+    check_new_path(relative)
+    files.local_path(relative)
+    return relative
+
+
+def extension_for(key: str, name: str) -> str:
+    """End of the new name for a file that is brought in.
+
+    Parameters
+    ----------
+    key : `str`
+        Key of its formatter.
+    name : `str`
+        Its path or URI.
+
+    Returns
+    -------
+    extension : `str`
+        That of the file, if it has one; with the dot.
+    """
+    lower = name.lower()
+    try:
+        cls = formatter_class(parse_key(key)[0])
+    except FileFormatError:
+        known: tuple[str, ...] = ()
+    else:
+        known = (cls.extension, *cls.extensions)
+    for extension in sorted(known, key=len, reverse=True):
+        if lower.endswith(extension):
+            return extension
+    match = _ENDING.fullmatch(os.path.splitext(lower)[1])
+    return match.group() if match is not None else (known[0] if known else ".dat")
