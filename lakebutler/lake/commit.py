@@ -170,6 +170,11 @@ class Attempt:
                     txid=self.txid,
                 ) from error
             return head if self._is_ours(head) else None
+        if self.lake.is_void(head.version):
+            storage.delete([log_path(head.version)])
+            self.lake.reload()
+            self.again("others removed the log up to here")
+            return None
         return head
 
     def _is_ours(self, head: Head) -> bool:
@@ -207,10 +212,7 @@ def _writer() -> Mapping[str, Any]:
 
 @cache
 def library_version() -> str:
-    """Version of this package, as far as it is known."""
-    from importlib.metadata import PackageNotFoundError, version
+    """Version of this package, as entries name it."""
+    import lakebutler
 
-    try:
-        return version("lakebutler")
-    except PackageNotFoundError:
-        return "unknown"
+    return str(lakebutler.__version__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,8 +36,10 @@ __all__ = [
     "encode_entry",
     "encode_rows",
     "encode_time",
+    "file_json",
     "parse_action",
     "parse_entry",
+    "parse_file",
 ]
 
 ENTRY_FORMAT = 1
@@ -56,9 +59,9 @@ class DataFile:
         Its size.
     sha256 : `str`
         Its digest, 64 hexadecimal digits.
-    version : `int`
-        Tombstones of later versions hit its rows.  0 in an entry stands for the
-        version of that entry.
+    version : `int`, optional
+        Tombstones of later versions hit its rows.  `None` in an entry stands for
+        the version of that entry.
     scopes : `tuple`
         Pairs of a scope (a tuple of values) and the number of its rows.
     first, last : `tuple`
@@ -69,7 +72,7 @@ class DataFile:
     rows: int
     bytes: int
     sha256: str
-    version: int = 0
+    version: int | None = None
     scopes: tuple[tuple[tuple[Any, ...], int], ...] = ()
     first: tuple[Any, ...] = ()
     last: tuple[Any, ...] = ()
@@ -249,9 +252,9 @@ def decode_time(text: str) -> datetime:
 
 
 def _encode_float(value: float) -> float | str:
-    if value - value == 0:
+    if math.isfinite(value):
         return value
-    return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
 _ENCODE: Mapping[str, Callable[[Any], Any]] = {
@@ -318,9 +321,10 @@ def decode_rows(
 # ----------------------------------------------------------------------- actions
 
 
-def _file_json(schema: TableSchema, columns: Sequence[str], file: DataFile) -> dict[str, Any]:
+def file_json(schema: TableSchema, columns: Sequence[str], file: DataFile) -> dict[str, Any]:
+    """Return the JSON form of a data file that is sorted by some columns."""
     out: dict[str, Any] = {"path": file.path, "rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}
-    if file.version:
+    if file.version is not None:
         out["version"] = file.version
     if file.scopes:
         scopes = encode_rows(schema, schema.scope, [scope for scope, _ in file.scopes])
@@ -330,10 +334,18 @@ def _file_json(schema: TableSchema, columns: Sequence[str], file: DataFile) -> d
     return out
 
 
-def _parse_file(schema: TableSchema, columns: Sequence[str], data: Mapping[str, Any]) -> DataFile:
+def parse_file(schema: TableSchema, columns: Sequence[str], data: Mapping[str, Any]) -> DataFile:
+    """Read the JSON form of a data file that is sorted by some columns.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        Raised if it is not well formed.
+    """
     if not is_data_path(data["path"]):
         raise ValueError(f"{data['path']!r} is no name of a data file")
-    numbers = [data["rows"], data["bytes"], data.get("version", 0)]
+    version = data.get("version")
+    numbers = [data["rows"], data["bytes"], 0 if version is None else version]
     if any(type(n) is not int or n < 0 for n in numbers) or type(data["sha256"]) is not str:
         raise ValueError(f"the description of {data['path']!r} makes no sense")
     scopes = data.get("scopes", [])
@@ -344,7 +356,7 @@ def _parse_file(schema: TableSchema, columns: Sequence[str], data: Mapping[str, 
         numbers[0],
         numbers[1],
         data["sha256"],
-        numbers[2],
+        version,
         tuple((v, int(n)) for v, (_, n) in zip(values, scopes, strict=True)),
         pair[0],
         pair[1],
@@ -363,16 +375,16 @@ def encode_action(action: Action, schemas: Mapping[str, TableSchema]) -> dict[st
             values = encode_rows(schemas[table], columns, keys)
             return {"delete": {"table": table, "columns": columns, "keys": values}}
         case AddFile(table, file):
-            return {"add": {"table": table, **_file_json(schemas[table], schemas[table].sort, file)}}
+            return {"add": {"table": table, **file_json(schemas[table], schemas[table].sort, file)}}
         case DeleteFile(table, columns, file):
-            body = _file_json(schemas[table], columns, file)
+            body = file_json(schemas[table], columns, file)
             return {"delete_file": {"table": table, "columns": columns, **body}}
         case RemoveFile(table, path):
             return {"remove": {"table": table, "path": path}}
         case Fold(table, through):
             return {"fold": {"table": table, "through": through}}
         case CreateTable(schema, empty):
-            return {"create_table": {**schema.to_json(), "empty": _file_json(schema, schema.sort, empty)}}
+            return {"create_table": {**schema.to_json(), "empty": file_json(schema, schema.sort, empty)}}
 
 
 def parse_action(data: Mapping[str, Any], schemas: Mapping[str, TableSchema]) -> Action:
@@ -406,17 +418,17 @@ def parse_action(data: Mapping[str, Any], schemas: Mapping[str, TableSchema]) ->
             return Delete(schema.name, columns, decode_rows(schema, columns, body["keys"]))
         case "add":
             schema = schemas[body["table"]]
-            return AddFile(schema.name, _parse_file(schema, schema.sort, body))
+            return AddFile(schema.name, parse_file(schema, schema.sort, body))
         case "delete_file":
             schema, columns = schemas[body["table"]], tuple(body["columns"])
-            return DeleteFile(schema.name, columns, _parse_file(schema, columns, body))
+            return DeleteFile(schema.name, columns, parse_file(schema, columns, body))
         case "remove":
             return RemoveFile(schemas[body["table"]].name, body["path"])
         case "fold":
             return Fold(schemas[body["table"]].name, int(body["through"]))
         case "create_table":
             schema = TableSchema.from_json(body)
-            return CreateTable(schema, _parse_file(schema, schema.sort, body["empty"]))
+            return CreateTable(schema, parse_file(schema, schema.sort, body["empty"]))
         case _:
             raise RepositoryFormatError(
                 f"this version of lakebutler does not know what {kind!r} in a log entry means",
@@ -459,11 +471,7 @@ def parse_entry(data: bytes, version: int, url: str) -> Entry:
     digest = unseal(data, where)
     try:
         raw = json.loads(data)
-        if raw["format"] != ENTRY_FORMAT:
-            raise RepositoryFormatError(
-                f"{where} is of format {raw['format']!r}, this version reads {ENTRY_FORMAT}",
-                hint="the repository was written by a newer version; upgrade lakebutler",
-            )
+        _check_format(raw["format"], where)
         header = Header(
             raw["version"],
             raw["txid"],
@@ -477,10 +485,19 @@ def parse_entry(data: bytes, version: int, url: str) -> Entry:
             raw.get("expect", {}),
         )
         actions = raw["actions"]
-        if header.version != version or not all(isinstance(action, dict) for action in actions):
-            raise ValueError(f"it says that it is version {header.version}")
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, RepositoryFormatError):
-            raise
+        sane = header.version == version and all(isinstance(action, dict) for action in actions)
+    except RepositoryFormatError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RepositoryCorruptError(f"{where} makes no sense: {error!r}") from None
+    if not sane:
+        raise RepositoryCorruptError(f"{where} says that it is version {header.version!r}")
     return Entry(header, actions, digest)
+
+
+def _check_format(number: object, where: str) -> None:
+    if number != ENTRY_FORMAT:
+        raise RepositoryFormatError(
+            f"{where} is of format {number!r}, this version reads {ENTRY_FORMAT}",
+            hint="the repository was written by a newer version; upgrade lakebutler",
+        )

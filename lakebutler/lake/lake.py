@@ -11,9 +11,11 @@ from typing import Any
 from lakebutler.errors import RepositoryCorruptError, RepositoryExistsError
 from lakebutler.lake.change import Change
 from lakebutler.lake.commit import Attempt
+from lakebutler.lake.checkpoint import LATEST, load_state, write_checkpoint
 from lakebutler.lake.entry import Action, Entry
 from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, read_format
-from lakebutler.lake.log import entries_after, last_listed, read_entry
+from lakebutler.lake.history import boot_time, extend_state, find_version
+from lakebutler.lake.log import boundary, entries_after, read_entry
 from lakebutler.lake.naming import FORMAT, log_path
 from lakebutler.lake.protocol import Footprint, footprint
 from lakebutler.lake.segment import SegmentStore
@@ -25,6 +27,7 @@ from lakebutler.lake.views import View
 __all__ = ["Lake"]
 
 _MOST_FOOTPRINTS = 5000
+_FENCE_SECONDS = 60.0
 Views = Callable[[Snapshot], list[View]]
 
 
@@ -54,6 +57,8 @@ class Lake:
         self._state = LakeState(self._segments)
         self._footprints: dict[int, Footprint] = {}
         self._current: Snapshot | None = None
+        self._looked = boot_time()
+        self._checkpointed = -1
 
     def __repr__(self) -> str:
         return f"<Lake {self.storage.url} at version {self._state.head.version}>"
@@ -123,22 +128,29 @@ class Lake:
             Raised if its log is damaged.
         """
         lake = cls(storage, read_format(storage), views)
-        lake.refresh()
-        head = lake._state.head.version
-        if head < 0:
+        lake._load()
+        return lake
+
+    def _load(self) -> None:
+        """Read the newest checkpoint and the log from there on."""
+        self._state = load_state(self._segments)
+        self._footprints = {}
+        try:
+            extend_state(self._state, self.storage)
+        except RepositoryCorruptError:
+            newest = load_state(self._segments, LATEST)
+            if newest.head.version <= self._state.head.version:
+                raise
+            # The hint named a checkpoint below what was removed from the log.
+            self._state = newest
+            extend_state(self._state, self.storage)
+        self._checkpointed = self._state.base
+        self._looked = boot_time()
+        if self._state.head.version < 0:
             raise RepositoryCorruptError(
-                f"{storage.url} has no {log_path(0)}: its making was broken off",
+                f"{self.storage.url} has no {log_path(0)}: its making was broken off",
                 hint="make it again with the same command",
             )
-        if last_listed(storage, head) > head + 1:
-            lake.refresh()
-            head = lake._state.head.version
-            if last_listed(storage, head) > head + 1:
-                raise RepositoryCorruptError(
-                    f"the log of {storage.url} has a hole: {log_path(head + 1)} is missing, but later ones are there",
-                    hint="restore the missing entry from a copy of the repository",
-                )
-        return lake
 
     def close(self) -> None:
         """Let go of open files and memory."""
@@ -170,14 +182,34 @@ class Lake:
 
     def refresh(self) -> None:
         """Take in the versions that others made meanwhile."""
+        now = boot_time()
+        if now - self._looked > _FENCE_SECONDS and boundary(self.storage) > self._state.head.version:
+            self._load()
+        self._looked = now
         for entry in entries_after(self.storage, self._state.head.version):
             actions = self._state.parse(entry)
             head = Head(entry.version, entry.txid, entry.sha256, entry.time)
             self.advance(head, actions, footprint(actions, self._state.schemas))
 
+    def is_void(self, version: int) -> bool:
+        """Whether an entry just made is below what was removed from the log for good.
+
+        That happens to a writer that slept while others worked and cleaned up.
+        """
+        if self.storage.remote and boot_time() - self._looked < _FENCE_SECONDS:
+            return False
+        return boundary(self.storage) >= version
+
+    def reload(self) -> None:
+        """Forget everything and read it again."""
+        self._load()
+        self._current = None
+
     def advance(self, head: Head, actions: Sequence[Action], print_: Footprint) -> None:
         """Go on to a version whose entry is known to be in the log."""
         self._state.apply(head, actions)
+        for table in print_.folds:
+            self._state.replace_table(self._state.tables[table].renewed(head.version))
         self._footprints[head.version] = print_
         if len(self._footprints) > _MOST_FOOTPRINTS:
             del self._footprints[next(iter(self._footprints))]
@@ -256,11 +288,36 @@ class Lake:
             version -= 1
 
     def as_of(self, when: int | str | datetime) -> Snapshot:
-        """Return a version of the past."""
-        state = LakeState(self._segments)
-        for entry in entries_after(self.storage, -1, int(when)):  # type: ignore[arg-type]
-            state.apply(Head(entry.version, entry.txid, entry.sha256, entry.time), state.parse(entry))
-        return Snapshot(state.head, state)
+        """Return a version of the past.
+
+        Parameters
+        ----------
+        when : `int`, `str` or `datetime.datetime`
+            A version, the name of a tag (state of kind ``tag``), or a time; as text
+            a time is written as in ISO 8601, UTC unless it says otherwise.
+
+        Raises
+        ------
+        lakebutler.errors.SnapshotNotFoundError
+            Raised if there is none.
+        """
+        with self._mutex:
+            newest = self.snapshot()
+            version = find_version(self.storage, newest, when)
+            if version == newest.version:
+                return newest
+            state = load_state(self._segments, version)
+            extend_state(state, self.storage, version)
+            return Snapshot(state.head, state)
+
+    # ----------------------------------------------------------------- maintenance
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint of the newest version."""
+        with self._mutex:
+            self.refresh()
+            write_checkpoint(self._state, self.storage)
+            self._checkpointed = self._state.head.version
 
 
 def _only_first(snapshot: Snapshot, first: Change, storage: Storage) -> Change:

@@ -98,7 +98,7 @@ def footprint(
                 getter = schemas[table].getter(schemas[table].scope)
                 inserts.setdefault(table, set()).update(map(getter, rows))
             case AddFile(table, file):
-                if not file.version:
+                if file.version is None:
                     inserts.setdefault(table, set()).update(scope for scope, _ in file.scopes)
             case Delete(table, columns, keys):
                 (by_id if columns == (schemas[table].id,) else by_other).add(table)
@@ -112,6 +112,7 @@ def footprint(
                 sets.add((kind, name))
             case CreateTable(schema, _):
                 creates.add(schema.name)
+                schemas = {**schemas, schema.name: schema}
     return Footprint(
         {table: frozenset(scopes) for table, scopes in inserts.items()},
         {table: None if scopes is None else frozenset(scopes) for table, scopes in deletes.items()},

@@ -50,13 +50,14 @@ class SegmentStore:
         self.keys = ByteCache(key_budget)
         self.rows = ByteCache(row_budget)
         self.files = ByteCache(256)
-        self._segments: dict[str, FileSegment] = {}
+        self._segments: dict[Any, FileSegment] = {}
 
     def segment(self, schema: TableSchema, file: DataFile, sort: tuple[str, ...] | None = None) -> FileSegment:
         """Return the segment for a file, always the same one."""
-        found = self._segments.get(file.path)
-        if found is None or found.file.sha256 != file.sha256:
-            found = self._segments[file.path] = FileSegment(self, schema, file, sort)
+        key = (file.path, file.sha256, schema.name, sort)
+        found = self._segments.get(key)
+        if found is None:
+            found = self._segments[key] = FileSegment(self, schema, file, sort)
         return found
 
     def close(self) -> None:
@@ -64,10 +65,6 @@ class SegmentStore:
         self.keys.clear()
         self.rows.clear()
         self.files.clear()
-
-    def forget(self, path: str) -> None:
-        """Let go of a file that is no longer part of the newest version."""
-        self._segments.pop(path, None)
 
 
 class Segment(ABC):

@@ -57,11 +57,19 @@ class LakeState:
     ----------
     segments : `SegmentStore`
         The data files.
+
+    Attributes
+    ----------
+    head : `Head`
+        The version it is at.
+    base : `int`
+        Version of the checkpoint it was read from; -1 if there was none.
     """
 
     def __init__(self, segments: SegmentStore) -> None:
         self.segments = segments
         self.head = Head()
+        self.base = -1
         self.tables: dict[str, TableLayer] = {}
         self.schemas: dict[str, TableSchema] = {}
         self.values: dict[str, VersionedMap] = {}
@@ -120,7 +128,8 @@ class LakeState:
                     self.tables[table].add_rows(rows, version)
                 case AddFile(table, file):
                     segment = self.segments.segment(self.schemas[table], file)
-                    self.tables[table].add_segment(segment, version, file.version or version)
+                    effective = version if file.version is None else file.version
+                    self.tables[table].add_segment(segment, version, effective)
                 case SetState(kind, name, value):
                     self.values_of(kind).set(name, value, version)
         self.head = head

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lakebutler.lake.entry import encode_rows
 from lakebutler.lake.idindex import IdIndex
 from lakebutler.lake.schema import TableSchema
 from lakebutler.lake.segment import Segment
@@ -16,6 +17,7 @@ from lakebutler.lake.versioned import FOREVER, RowStore, Tombstones
 __all__ = ["DeleteSlot", "ScopeCounts", "Slot", "TableLayer", "TableView"]
 
 Key = tuple[Any, ...]
+Loader = Callable[[], list[tuple[int, list[Key]]]]
 
 
 @dataclass(slots=True)
@@ -55,19 +57,34 @@ class TableLayer:
 
     def __init__(self, schema: TableSchema) -> None:
         self.schema = schema
-        self.store = RowStore(schema)
+        self._store = RowStore(schema)
+        self._later: Loader | None = None
         self.tombstones = Tombstones()
         self.slots: list[Slot] = []
         self.deletes: list[DeleteSlot] = []
         self.folded = -1
-        self.removed = 0
         self._segments: list[Segment] = []
         self._by_scope: dict[Key, list[Slot]] = {}
         self._placed = 0
         self._ids = IdIndex()
         self._lock = threading.Lock()
 
+    @property
+    def store(self) -> RowStore:
+        """The rows that lie in no segment."""
+        if self._later is not None:
+            with self._lock:
+                if self._later is not None:
+                    for stamp, rows in self._later():
+                        self._store.append(rows, stamp)
+                    self._later = None
+        return self._store
+
     # ------------------------------------------------------------------- growing
+
+    def load_later(self, loader: Loader) -> None:
+        """Give the rows that lie in no segment as a function, called when they are needed."""
+        self._later = loader
 
     def add_rows(self, rows: Sequence[Key], stamp: int) -> None:
         """Add rows that are kept in memory."""
@@ -84,9 +101,13 @@ class TableLayer:
         self.store.remove(columns, keys, stamp)
         self.tombstones.add(columns, keys, stamp)
 
+    def note_delete_segment(self, segment: Segment, columns: tuple[str, ...], stamp: int) -> None:
+        """Let the rows in segments with one of the keys in a segment go."""
+        self.deletes.append(DeleteSlot(segment, columns, stamp))
+
     def delete_segment(self, segment: Segment, columns: tuple[str, ...], stamp: int) -> None:
         """Let the rows with one of the keys in a segment go."""
-        self.deletes.append(DeleteSlot(segment, columns, stamp))
+        self.note_delete_segment(segment, columns, stamp)
         store = self.store
         getter = self.schema.getter(columns)
         for i, row in enumerate(store.rows):
@@ -99,7 +120,6 @@ class TableLayer:
         for slot in self.slots:
             if slot.segment is segment and slot.end > stamp:
                 slot.end = stamp
-                self.removed += 1
                 return True
         return False
 
@@ -138,6 +158,8 @@ class TableLayer:
         assert schema.id is not None
         place = schema.position[schema.id]
         for number, row_number in self._ids.find(self._segments, wanted[0]):
+            if number >= len(self.slots):
+                continue  # the index is shared with a newer layer
             slot = self.slots[number]
             if slot.begin <= stamp < slot.end:
                 row = slot.segment.take(row_number)
@@ -152,6 +174,37 @@ class TableLayer:
             if after < slot.begin <= stamp and slot.segment.find(self.schema.getter(slot.columns)(row)):
                 return True
         return False
+
+    def store_lines(self, stamp: int) -> list[tuple[int, list[Any]]]:
+        """Return the rows that lie in no segment, by the stamp they came with, as JSON can hold them."""
+        names = self.schema.names
+        return [(s, encode_rows(self.schema, names, rows)) for s, rows in self.store.visible_by_stamp(stamp)]
+
+    def needed_deletes(
+        self, stamp: int
+    ) -> tuple[dict[tuple[str, ...], list[tuple[Key, int]]], list[DeleteSlot]]:
+        """Return the deletes that still hit rows, or may hit those of a compaction under way."""
+        oldest = min((slot.version for slot in self.live_slots(stamp) if slot.segment.rows), default=FOREVER)
+        after = min(oldest, self.folded)
+        return self.tombstones.between(after, stamp), [d for d in self.deletes if after < d.begin <= stamp]
+
+    def renewed(self, stamp: int) -> TableLayer:
+        """Return a layer that is equal from a stamp on and has forgotten what was before."""
+        made = TableLayer(self.schema)
+        made.folded = self.folded
+        for came, rows in self.store.visible_by_stamp(stamp):
+            made.store.append(rows, came)
+        keys, made.deletes = self.needed_deletes(stamp)
+        for columns, pairs in keys.items():
+            for key, when in pairs:
+                made.tombstones.add(columns, (key,), when)
+        live = self.live_slots(stamp)
+        if len(self.slots) <= 2 * len(live) + 64:
+            # The places of the segments stay, and with them the index of ids.
+            made.slots, made._segments, made._ids = list(self.slots), list(self._segments), self._ids
+        else:
+            made.slots, made._segments = live, [slot.segment for slot in live]
+        return made
 
     @property
     def may_delete(self) -> bool:

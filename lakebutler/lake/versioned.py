@@ -46,6 +46,13 @@ class VersionedMap:
                 return value
         return None
 
+    def items_at(self, stamp: int) -> Iterator[tuple[str, Any]]:
+        """Yield the names and values there are at a stamp."""
+        for name in self.names():
+            value = self.get(name, stamp)
+            if value is not None and value is not _GONE:
+                yield name, value
+
     def names(self) -> Iterable[str]:
         """Every name there ever was."""
         return list(self._cells)
@@ -164,13 +171,13 @@ class RowStore:
             if begin <= stamp < end
         ]
 
-    def since(self, stamp: int) -> list[tuple[int, Key]]:
-        """Return the rows there are at a stamp, each with the stamp it came with."""
-        return [
-            (begin, row)
-            for row, begin, end in zip(self.rows, self.begin, self.end, strict=False)
-            if begin <= stamp < end
-        ]
+    def visible_by_stamp(self, stamp: int) -> list[tuple[int, list[Key]]]:
+        """Return the rows there are at a stamp, grouped by the stamp they came with."""
+        out: dict[int, list[Key]] = {}
+        for row, begin, end in zip(self.rows, self.begin, self.end, strict=False):
+            if begin <= stamp < end:
+                out.setdefault(begin, []).append(row)
+        return sorted(out.items())
 
 
 class Tombstones:

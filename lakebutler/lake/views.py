@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["View"]
+__all__ = ["STATE_VIEW", "View"]
+
+STATE_VIEW = "lake_state"
+"""View that ``views.sql`` must define before the named ones: the state as rows.
+
+Columns: ``kind`` and ``name`` (VARCHAR) and ``value`` (JSON), one row per named
+value that is set at the current version.  The views of the layer above use it.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ class FileWriter:
         self._bulk[schema.name] = (data, files)
         return files
 
-    def write_rows(self, schema: TableSchema, data: pa.Table, version: int = 0) -> Iterator[DataFile]:
+    def write_rows(self, schema: TableSchema, data: pa.Table, version: int | None = None) -> Iterator[DataFile]:
         """Write rows into as few files as is good: a large scope has its own.
 
         Parameters
@@ -207,7 +207,7 @@ class FileWriter:
         data : `pyarrow.Table`
             The rows, in any order.
         version : `int`, optional
-            Tombstones of later versions hit the rows; 0 stands for that of the entry.
+            Tombstones of later versions hit the rows; that of the entry by default.
         """
         import pyarrow as pa
 
@@ -235,7 +235,7 @@ class FileWriter:
         data: pa.Table,
         sort: Sequence[str] | None = None,
         scopes: tuple[tuple[Key, int], ...] = (),
-        version: int = 0,
+        version: int | None = None,
     ) -> DataFile:
         """Write sorted rows into one new file.
 

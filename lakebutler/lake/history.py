@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Going along the log: to its end, back to a version, to a time or a tag."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from lakebutler.errors import RepositoryCorruptError, SnapshotNotFoundError, did_you_mean
+from lakebutler.lake.log import boundary, entries_after, last_listed, read_entry
+from lakebutler.lake.naming import log_path
+from lakebutler.lake.snapshot import Snapshot
+from lakebutler.lake.state import Head, LakeState
+from lakebutler.lake.storage import Storage
+
+__all__ = ["boot_time", "extend_state", "find_version"]
+
+
+def boot_time() -> float:
+    """Seconds since the machine was started, sleep included."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+def extend_state(state: LakeState, storage: Storage, until: int | None = None) -> None:
+    """Bring a state to the end of the log, or to a version.
+
+    Parameters
+    ----------
+    state : `LakeState`
+        What to go on from.
+    storage : `Storage`
+        Where the log lies.
+    until : `int`, optional
+        The version to end at.
+
+    Raises
+    ------
+    lakebutler.errors.RepositoryCorruptError
+        Raised if the log has a hole.
+    lakebutler.errors.SnapshotNotFoundError
+        Raised if the version cannot be reached any more.
+    """
+    _extend(state, storage, until)
+    while state.head.version < (last := last_listed(storage, state.head.version) if until is None else until):
+        before = state.head.version
+        _extend(state, storage, until)
+        if state.head.version == before:
+            missing = log_path(before + 1)
+            if until is not None and boundary(storage) > before:
+                raise SnapshotNotFoundError(f"version {until} is no longer kept in {storage.url}")
+            raise RepositoryCorruptError(
+                f"the log of {storage.url} has a hole: {missing} is missing, but version {last} is there",
+                hint="restore the missing entry from a copy of the repository",
+            )
+
+
+def _extend(state: LakeState, storage: Storage, until: int | None) -> None:
+    for entry in entries_after(storage, state.head.version, until):
+        actions = state.parse(entry)
+        state.apply(Head(entry.version, entry.txid, entry.sha256, entry.time), actions)
+
+
+def find_version(storage: Storage, newest: Snapshot, when: int | str | datetime) -> int:
+    """Return the version that was the newest at a time, or that a tag names.
+
+    Raises
+    ------
+    lakebutler.errors.SnapshotNotFoundError
+        Raised if there is none.
+    """
+    if isinstance(when, bool) or not isinstance(when, int | str | datetime):
+        raise SnapshotNotFoundError(f"{when!r} is neither a version nor a tag nor a time")
+    if isinstance(when, str):
+        tags = newest.state("tag")
+        if when in tags:
+            value = tags[when]
+            when = int(value["version"] if isinstance(value, Mapping) else value)
+        elif when.isascii() and when.isdigit():
+            when = int(when)
+        else:
+            when = _parse_time(when, list(tags))
+    if isinstance(when, datetime):
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=UTC)
+        return _version_at(storage, newest, when)
+    if not 0 <= when <= newest.version:
+        raise SnapshotNotFoundError(
+            f"there is no version {when} in {storage.url}", hint=f"versions go from 0 to {newest.version}"
+        )
+    return when
+
+
+def _parse_time(text: str, tags: list[str]) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        near = did_you_mean(text, tags)
+        raise SnapshotNotFoundError(
+            f"{text!r} is neither a version nor a tag nor a time",
+            hint=f"did you mean the tag {near[0]!r}?" if near else "write a time as 2026-11-22T07:00:00",
+        ) from None
+
+
+def _version_at(storage: Storage, newest: Snapshot, when: datetime) -> int:
+    """Return the last version that was not made after a time, by bisection of the log."""
+    if newest.time <= when:
+        return newest.version
+    low, high = -1, newest.version  # low is not after the time (or before all), high is
+    while high - low > 1:
+        middle = (low + high) // 2
+        entry = read_entry(storage, middle)
+        if entry is not None and entry.time > when:
+            high = middle
+        else:
+            low = middle  # an entry that was removed from the log is old
+    if low < 0 or read_entry(storage, low) is None:
+        raise SnapshotNotFoundError(f"{storage.url} has no version as old as {when.isoformat()}")
+    return low

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A repository in an S3 bucket, through s3fs.
+
+What the protocol needs of the store is ``PUT`` with ``If-None-Match: *``.  A store
+that ignores the condition would lose commits silently, so each endpoint is asked
+once, before the first write, whether it refuses a second ``PUT``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from typing import Any, NoReturn
+
+from lakebutler.errors import (
+    RepositoryCorruptError,
+    RepositoryError,
+    StorageError,
+    StorageUncertainError,
+    UnsafeStoreError,
+)
+from lakebutler.lake.cache import FileCache
+from lakebutler.lake.storage import FileInfo, Storage, check_path
+
+__all__ = ["ObjectStorage"]
+
+_AT_ONCE = 32
+_REFUSED = (409, 412)
+_DEFINITE = range(400, 500)
+_safe_endpoints: set[tuple[str, str]] = set()
+
+
+class ObjectStorage(Storage):
+    """A prefix of an S3 bucket.
+
+    Parameters
+    ----------
+    root : `str`
+        Bucket and prefix, ``/`` between them.
+    repo_id : `str`, optional
+        Whose files the local cache keeps; asked of the repository otherwise.
+    options : mapping
+        What `s3fs.S3FileSystem` is made with.
+    """
+
+    remote = True
+
+    def __init__(self, root: str, *, repo_id: str | None, options: Mapping[str, Any]) -> None:
+        if not root or root.startswith("/"):
+            raise ValueError(f"s3://{root} names no bucket")
+        self._bucket, _, self._prefix = root.partition("/")
+        self.url = f"s3://{root}"
+        self._options = dict(options)
+        self._repo_id = repo_id
+        self._file_systems: dict[bool, Any] = {}
+        self._cache: FileCache | None = None
+
+    def __repr__(self) -> str:
+        return f"ObjectStorage({self.url!r})"
+
+    def _fs(self, retries: bool = True) -> Any:
+        """Return the file system; one that does not try again is kept for creating entries."""
+        made = self._file_systems.get(retries)
+        if made is None:
+            import s3fs
+
+            options = dict(self._options)
+            options["use_listings_cache"] = False
+            if not retries:
+                config = dict(options.get("config_kwargs") or {})
+                config["retries"] = {"max_attempts": 1, "mode": "standard"}
+                options["config_kwargs"] = config
+            made = s3fs.S3FileSystem(**options, skip_instance_cache=True)
+            if not retries:
+                made.retries = 1
+            self._file_systems[retries] = made
+        return made
+
+    def _key(self, path: str) -> str:
+        check_path(path)
+        return f"{self._prefix}/{path}" if self._prefix else path
+
+    def _refuse(self, doing: str, path: str, error: Exception) -> NoReturn:
+        status = _status(error)
+        hint = None
+        if status in (401, 403) or "credential" in str(error).lower():
+            hint = "check the credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or storage_options"
+        raise StorageError(f"cannot {doing} {path} in {self.url}: {_line(error)}", hint=hint) from error
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file."""
+        return self.read_many([path])[0]
+
+    def read_many(self, paths: Sequence[str]) -> list[bytes]:
+        """Return the content of several files, asked for at once."""
+        if not paths:
+            return []
+        from fsspec.asyn import sync
+
+        fs = self._fs()
+        found = sync(fs.loop, _get_all, fs, self._bucket, [self._key(path) for path in paths])
+        out = []
+        for path, data in zip(paths, found, strict=True):
+            if isinstance(data, FileNotFoundError) or _status(data) == 404:
+                raise FileNotFoundError(errno.ENOENT, "no such file", path) from None
+            if isinstance(data, Exception):
+                self._refuse("read", path, data)
+            out.append(data)
+        return out
+
+    def create(self, path: str, data: bytes) -> None:
+        """Make a file that must not exist yet."""
+        self._check_safe()
+        self._create(path, data)
+
+    def _create(self, path: str, data: bytes) -> None:
+        try:
+            self._fs(retries=False).call_s3(
+                "put_object", Bucket=self._bucket, Key=self._key(path), Body=data, IfNoneMatch="*"
+            )
+        except FileExistsError:
+            raise FileExistsError(errno.EEXIST, "file exists", path) from None
+        except Exception as error:  # noqa: BLE001 - every way in which a network fails
+            status = _status(error)
+            if status in _REFUSED:
+                raise FileExistsError(errno.EEXIST, "file exists", path) from None
+            if status in _DEFINITE or _is_ours(error):
+                self._refuse("create", path, error)
+            raise StorageUncertainError(
+                f"no answer whether {path} was created in {self.url}: {_line(error)}"
+            ) from error
+
+    def _check_safe(self) -> None:
+        """Refuse a store that ignores the condition; each is asked once."""
+        endpoint = str(getattr(self._fs(), "endpoint_url", None) or "aws")
+        known = (endpoint, self._bucket)
+        if known in _safe_endpoints:
+            return
+        probe = f"registry/.probe-{uuid.uuid4().hex}"
+        self._create(probe, b"1")
+        try:
+            self._create(probe, b"2")
+        except FileExistsError:
+            _safe_endpoints.add(known)
+            return
+        finally:
+            self.delete([probe])
+        raise UnsafeStoreError(
+            f"{endpoint} ignores conditional writes (If-None-Match), so that commits to {self.url} could be lost",
+            hint="use a store that honours them: AWS S3, MinIO, SeaweedFS, Ceph ...",
+        )
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file."""
+        try:
+            self._fs().call_s3("put_object", Bucket=self._bucket, Key=self._key(path), Body=data)
+        except Exception as error:  # noqa: BLE001 - every way in which a network fails
+            self._refuse("write", path, error)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[FileInfo]:
+        """List the files of a folder, a thousand at each request."""
+        full = f"{self._prefix}/{prefix}" if self._prefix else prefix
+        start = (f"{self._prefix}/{after}" if self._prefix else after) if after else ""
+        token: str | None = None
+        while True:
+            more = {"ContinuationToken": token} if token else {}
+            if start:
+                more["StartAfter"] = start
+            try:
+                page = self._fs().call_s3(
+                    "list_objects_v2", Bucket=self._bucket, Prefix=full, Delimiter="/", **more
+                )
+            except FileNotFoundError:
+                return
+            except Exception as error:  # noqa: BLE001 - every way in which a network fails
+                if _status(error) == 404:
+                    return
+                self._refuse("list", prefix, error)
+            for item in page.get("Contents", ()):
+                path = item["Key"][len(full) - len(prefix) :]
+                if path > after and not path[len(prefix) :].startswith("."):
+                    yield FileInfo(path, int(item["Size"]), _seconds(item["LastModified"]))
+            token = page.get("NextContinuationToken")
+            if not token:
+                return
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Remove files."""
+        for path in paths:
+            try:
+                self._fs().call_s3("delete_object", Bucket=self._bucket, Key=self._key(path))
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # noqa: BLE001 - every way in which a network fails
+                if _status(error) != 404:
+                    self._refuse("remove", path, error)
+
+    def fetch(self, path: str, size: int, sha256: str) -> str:
+        """Return the name of a local copy, checked."""
+        cache = self._copies()
+        found = cache.get(path, size, sha256)
+        if found is not None:
+            return found
+        data = self.read(path)
+        if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
+            raise RepositoryCorruptError(
+                f"{path} in {self.url} is not the file that was committed (its checksum differs)",
+                hint="restore this file from a copy of the repository",
+            )
+        return self._keep(cache, path, data, sha256)
+
+    def keep(self, path: str, data: bytes, sha256: str) -> None:
+        """Put a file that this process has just made into the cache."""
+        try:
+            self._copies().put(path, data, sha256)
+        except (OSError, RepositoryError):
+            return
+
+    def _keep(self, cache: FileCache, path: str, data: bytes, sha256: str) -> str:
+        try:
+            return cache.put(path, data, sha256)
+        except OSError as error:
+            raise StorageError(
+                f"cannot keep a copy of {path} in the cache: {error.strerror or error}",
+                hint="make room, or set XDG_CACHE_HOME to a folder with room",
+            ) from error
+
+    def _copies(self) -> FileCache:
+        if self._cache is None:
+            if self._repo_id is None:
+                from lakebutler.lake.format import read_format
+
+                self._repo_id = read_format(self).repo_id
+            self._cache = FileCache(self._repo_id)
+        return self._cache
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Do nothing: there is no queue on S3."""
+        return nullcontext()
+
+
+async def _get_all(fs: Any, bucket: str, keys: Sequence[str]) -> list[Any]:
+    """Get objects, some at once; return the content of each, or how it failed."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def get(key: str) -> Any:
+        async with room:
+            try:
+                answer = await fs._call_s3("get_object", Bucket=bucket, Key=key)
+                async with answer["Body"] as body:
+                    return await body.read()
+            except Exception as error:  # noqa: BLE001 - every way in which a network fails
+                return error
+
+    return list(await asyncio.gather(*map(get, keys)))
+
+
+def _status(error: object) -> int | None:
+    """Return the HTTP status behind an exception of s3fs or botocore."""
+    seen = 0
+    while isinstance(error, BaseException) and seen < 5:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if status is not None:
+                return int(status)
+        error, seen = error.__cause__, seen + 1
+    return None
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether the request was never sent."""
+    return type(error).__name__ in ("NoCredentialsError", "ParamValidationError", "EndpointConnectionError")
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _seconds(value: Any) -> float:
+    return value.timestamp() if isinstance(value, datetime) else time.time()
