@@ -31,6 +31,7 @@ __all__ = ["CONFLICT", "FAULT", "INTERRUPTED", "NOTHING_FOUND", "USER_ERROR", "e
 NOTHING_FOUND, USER_ERROR, CONFLICT, FAULT, INTERRUPTED = 1, 2, 3, 4, 130
 
 _MAX_LINE = 400
+_MAX_LINES = 4
 
 
 def exit_code(error: BaseException) -> int:
@@ -75,7 +76,10 @@ def message_lines(error: BaseException) -> list[str]:
         The first begins with ``error:``; a hint comes last.
     """
     lines, hint = _parts(error)
-    lines = [line if len(line) <= _MAX_LINE else line[:_MAX_LINE] + "…" for line in lines if line.strip()]
+    lines = [line.rstrip() for line in lines if line.strip()]
+    if len(lines) > _MAX_LINES:  # DuckDB lists candidates between what is wrong and where
+        lines = [lines[0], *lines[1 - _MAX_LINES :]]
+    lines = [line if len(line) <= _MAX_LINE else line[:_MAX_LINE] + "…" for line in lines]
     return [f"error: {lines[0] if lines else type(error).__name__}", *lines[1:], *([hint] if hint else [])]
 
 

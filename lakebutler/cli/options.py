@@ -12,11 +12,13 @@ import click
 
 from lakebutler.cli.output import format_options
 from lakebutler.cli.refine import split_names
+from lakebutler.cli.session import Session
 
 __all__ = [
     "Ask",
     "Selection",
     "TRANSFER_MODES",
+    "as_of_option",
     "collections_option",
     "find_first_option",
     "listing_options",
@@ -143,6 +145,7 @@ def listing_options(
             ),
             click.option("--limit", type=int, default=0, help="How many rows at most; 0 means all."),
             click.option("--exit-code", is_flag=True, help="Exit with 1 if nothing was found."),
+            as_of_option,
             format_options,
         ]
         if query:
@@ -220,6 +223,33 @@ def collections_option(help_text: str) -> Callable[[type_of_verb], type_of_verb]
         A decorator.
     """
     return click.option("--collections", multiple=True, metavar="NAMES", help=help_text)
+
+
+def as_of_option(function: type_of_verb) -> type_of_verb:
+    """Add the option ``--as-of``, which the session keeps.
+
+    Parameters
+    ----------
+    function : callable
+        The verb.
+
+    Returns
+    -------
+    function : callable
+        The same, with the option.
+    """
+
+    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.ensure_object(Session).as_of = int(value) if value.isdecimal() else value
+
+    return click.option(
+        "--as-of",
+        metavar="VERSION",
+        expose_value=False,
+        callback=keep,
+        help="See the repository as it was at a version (see log) or an ISO 8601 time.",
+    )(function)
 
 
 def find_first_option(function: type_of_verb) -> type_of_verb:

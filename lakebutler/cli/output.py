@@ -9,6 +9,7 @@ is RFC 4180.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import math
@@ -75,12 +76,20 @@ def format_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "tsv": "Tab-separated, with a header line (the default when piped).",
         "table": "An aligned table (the default on a terminal).",
     }
+
+    @functools.wraps(function)
+    def gathered(*args: Any, **kwargs: Any) -> Any:
+        chosen = [name for name in helps if kwargs.pop(f"as_{name}")]
+        if len(chosen) > 1:
+            raise click.UsageError(
+                f"--{chosen[0]} and --{chosen[1]} exclude each other", click.get_current_context()
+            )
+        return function(*args, output=chosen[0] if chosen else "auto", **kwargs)
+
+    result: Callable[..., Any] = gathered
     for name, text in reversed(helps.items()):
-        option = click.option(
-            f"--{name}", "output", flag_value=name, default="auto" if name == "json" else None, help=text
-        )
-        function = option(function)
-    return function
+        result = click.option(f"--{name}", f"as_{name}", is_flag=True, help=text)(result)
+    return result
 
 
 def emit(listings: Listing | Sequence[Listing], output: str = "auto") -> int:

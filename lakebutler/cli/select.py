@@ -17,7 +17,32 @@ if TYPE_CHECKING:
     from lakebutler.datasets.dataset_type import DatasetType
     from lakebutler.query.results import DatasetRefQueryResults
 
-__all__ = ["explain_datasets", "select_datasets"]
+__all__ = ["explain_datasets", "select_datasets", "with_only_governors"]
+
+
+def with_only_governors(butler: Butler, where: str | None) -> Butler:
+    """Let a condition leave out the instrument (or skymap) where there is only one.
+
+    Parameters
+    ----------
+    butler : `Butler`
+        The repository.
+    where : `str` or `None`
+        The condition.
+
+    Returns
+    -------
+    butler : `Butler`
+        With the only instrument and skymap of the repository as defaults.
+    """
+    if not where:
+        return butler
+    only = {}
+    for name in butler.dimensions.governor_dimensions.names:
+        records = butler.query_dimension_records(name, limit=2, explain=False)
+        if len(records) == 1:
+            only[name] = records[0].dataId[name]
+    return butler.clone(dataId=only) if only else butler
 
 
 def select_datasets(butler: Butler, selection: Selection) -> list[tuple[DatasetType, list[DatasetRef]]]:
@@ -90,12 +115,15 @@ def _results(butler: Butler, selection: Selection) -> Iterator[tuple[DatasetType
     collections = _search_path(butler, selection)
     if not collections:
         return
-    with butler.query() as query:
+    with with_only_governors(butler, selection.where).query() as query:
         if selection.where:
             query = query.where(selection.where)
         for dataset_type in dataset_types:
             results = query.datasets(dataset_type, collections, find_first=selection.find_first)
-            yield dataset_type, results.order_by(*selection.order_by)
+            yield (
+                dataset_type,
+                results.order_by(*(selection.order_by or tuple(dataset_type.dimensions.required))),
+            )
 
 
 def _search_path(butler: Butler, selection: Selection) -> list[str]:

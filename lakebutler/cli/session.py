@@ -104,12 +104,15 @@ class Session:
         Whether to show progress; by default if standard error is a terminal.
     positional : `str`, optional
         REPO, where it was given by position.
+    as_of : `int` or `str`, optional
+        The version, tag or time at which the repository is read.
     """
 
     repo: str | None = None
     verbose: bool = False
     progress: bool | None = None
     positional: str | None = None
+    as_of: int | str | None = None
 
     def repository(self) -> str:
         """Find the repository that this call is about.
@@ -132,6 +135,7 @@ class Session:
             if given is not None and (given or source != ENVIRONMENT):
                 if not given.strip():
                     raise NotARepositoryError(f"{source} is empty", hint="give a directory or a URL")
+                _check_scheme(given)
                 return given
         here = os.getcwd()
         found = find_repository(here)
@@ -162,7 +166,7 @@ class Session:
         """
         from lakebutler.butler.butler import Butler
 
-        return Butler.from_config(self.repository(), writeable=writeable, **options)
+        return Butler.from_config(self.repository(), writeable=writeable, as_of=self.as_of, **options)
 
     def watcher(self) -> Progress:
         """Who is told about progress: a bar on a terminal, else nobody."""
@@ -174,6 +178,21 @@ class Session:
         from lakebutler.cli.progress_bar import BarProgress
 
         return BarProgress()
+
+
+def _check_scheme(place: str) -> None:
+    scheme, separator, _ = place.partition("://")
+    if not separator or scheme == "file":
+        return
+    from fsspec.core import get_filesystem_class
+
+    try:
+        get_filesystem_class(scheme)
+    except (ValueError, ImportError) as exc:
+        raise NotARepositoryError(
+            f"{place}: {str(exc)[:1].lower()}{str(exc)[1:]}",
+            hint="give a directory, or a URL such as s3://bucket/prefix",
+        ) from None
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

@@ -29,8 +29,7 @@ def test_every_way_to_name_the_repository_gives_the_same_answer(
     assert succeed("query-datasets", "repo", "bias").out == expected
     monkeypatch.chdir(repo)
     assert succeed("query-datasets", "bias").out == expected
-    (repo / "u" / "deep").mkdir()
-    monkeypatch.chdir(repo / "u" / "deep")
+    monkeypatch.chdir(repo / "datastore" / "u")
     found = succeed("query-datasets", "bias")
     assert found.out == expected
     assert "2 levels up" in found.err

@@ -78,15 +78,16 @@ def _edit(
 
     match_collections(butler, names)  # names the missing one before anything is made
     children = list(butler.collections.query(names, flatten_chains=True)) if flatten else list(names)
-    if not exists:
-        butler.collections.register(parent, CollectionType.CHAINED, doc=doc or None)
     edits: dict[str, Any] = {
         "redefine": butler.collections.redefine_chain,
         "extend": butler.collections.extend_chain,
         "prepend": butler.collections.prepend_chain,
         "remove": butler.collections.remove_from_chain,
     }
-    edits[mode](parent, children)
+    with butler.transaction():
+        if not exists:
+            butler.collections.register(parent, CollectionType.CHAINED, doc=doc or None)
+        edits[mode](parent, children)
 
 
 def _positions(texts: Sequence[str], count: int) -> set[int]:
@@ -124,8 +125,9 @@ def associate(
     butler = session.butler(writeable=True)
     refs = [ref for _, several in select_datasets(butler, selection) for ref in several]
     if refs:
-        butler.collections.register(collection, CollectionType.TAGGED)
-        butler.registry.associate(collection, refs)
+        with butler.transaction():
+            butler.collections.register(collection, CollectionType.TAGGED)
+            butler.registry.associate(collection, refs)
     click.echo(f"{collection}: {len(refs)} dataset{'' if len(refs) == 1 else 's'} associated")
     if exit_code and not refs:
         ctx.exit(NOTHING_FOUND)
@@ -172,8 +174,9 @@ def certify_calibrations(
     refs = butler.query_datasets(dataset_type, search, explain=False, limit=None)
     if not refs:
         raise InvalidQueryError(f"no {dataset_type_name!r} in {search!r}")
-    butler.collections.register(output_collection, CollectionType.CALIBRATION)
-    butler.registry.certify(output_collection, refs, timespan)
+    with butler.transaction():
+        butler.collections.register(output_collection, CollectionType.CALIBRATION)
+        butler.registry.certify(output_collection, refs, timespan)
     click.echo(f"{output_collection}: {len(refs)} {dataset_type_name} certified for {timespan}")
 
 

@@ -12,9 +12,10 @@ import click
 from lakebutler.cli.failure import NOTHING_FOUND
 from lakebutler.cli.files import read_table
 from lakebutler.cli.names import one_dataset_type
-from lakebutler.cli.options import Selection, parse_data_id, selection_options, transfer_option
+from lakebutler.cli.options import Selection, as_of_option, parse_data_id, selection_options, transfer_option
 from lakebutler.cli.output import Listing, emit
 from lakebutler.cli.refine import split_names
+from lakebutler.cli.retrieve import retrieve
 from lakebutler.cli.select import select_datasets
 from lakebutler.cli.session import Session, pass_session
 from lakebutler.cli.verb import Verb
@@ -42,7 +43,9 @@ def register_dataset_type(
 ) -> None:
     """Register a dataset type by its name, STORAGE_CLASS and DIMENSIONS."""
     from lakebutler.datasets.dataset_type import DatasetType
+    from lakebutler.datasets.storage_class import StorageClassFactory
 
+    StorageClassFactory().getStorageClass(storage_class)  # a misspelt one would only fail at the first put
     butler = session.butler(writeable=True)
     new = DatasetType(
         dataset_type,
@@ -141,6 +144,7 @@ def _refs_by_path(
 @click.command("retrieve-artifacts", cls=Verb, paths=True)
 @click.argument("destination")
 @selection_options(order_by=True)
+@as_of_option
 @transfer_option("auto")
 @click.option("-v", "--verbose", is_flag=True, help="List the files made.")
 @click.option(
@@ -164,13 +168,19 @@ def retrieve_artifacts(
     """Copy the files of the datasets found to DESTINATION."""
     butler = session.butler()
     refs = [ref for _, several in select_datasets(butler, selection) for ref in several]
-    made: Sequence[Any] = []
+    made: list[str] = []
     if refs:
-        made = butler.retrieveArtifacts(
-            refs, destination, transfer=transfer, preserve_path=preserve_path, overwrite=clobber
+        made = retrieve(
+            butler,
+            refs,
+            destination,
+            transfer=transfer,
+            preserve_path=preserve_path,
+            overwrite=clobber,
+            progress=session.watcher(),
         )
     if verbose:
-        emit(Listing(("file",), [(str(path),) for path in made]))
+        emit(Listing(("file",), [(path,) for path in made]))
     click.echo(f"{destination}: {len(made)} file{'' if len(made) == 1 else 's'} of {len(refs)} datasets")
     if exit_code and not refs:
         ctx.exit(NOTHING_FOUND)

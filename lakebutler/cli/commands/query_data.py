@@ -14,7 +14,7 @@ from lakebutler.cli.options import Ask, Selection, collections_option, find_firs
 from lakebutler.cli.output import Listing, finish
 from lakebutler.cli.refine import limit_rows, split_names
 from lakebutler.cli.rows import data_id_listing, dataset_listing, record_listing
-from lakebutler.cli.select import explain_datasets, select_datasets
+from lakebutler.cli.select import explain_datasets, select_datasets, with_only_governors
 from lakebutler.cli.session import Session, pass_session, say
 from lakebutler.cli.verb import Verb
 from lakebutler.errors import DimensionNameError, known_names
@@ -74,7 +74,7 @@ def _query(
 ) -> Iterator[tuple[Any, list[Any]]]:
     """A query with the searches and the condition of the options; and the dataset types of the former."""
     dataset_types = match_dataset_types(butler, split_names([datasets])) if datasets else []
-    with butler.query() as query:
+    with with_only_governors(butler, where).query() as query:
         for dataset_type in dataset_types:
             query = query.join_dataset_search(
                 dataset_type, match_collections(butler, split_names(collections))
@@ -83,8 +83,7 @@ def _query(
 
 
 def _refine(results: Any, ask: Ask) -> Any:
-    if ask.order_by:
-        results = results.order_by(*ask.order_by)
+    results = results.order_by(*(ask.order_by or tuple(results.dimensions.required)))
     return results.limit(abs(ask.limit) + ask.offset) if ask.limit else results
 
 

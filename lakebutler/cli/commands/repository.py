@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +15,10 @@ from lakebutler.cli.output import Listing, finish
 from lakebutler.cli.refine import limit_rows, refine
 from lakebutler.cli.session import Session, pass_session
 from lakebutler.cli.verb import Verb
+from lakebutler.errors import FileFormatError, RepositoryFormatError
+
+if TYPE_CHECKING:
+    from lakebutler.lake.entry import Entry
 
 __all__ = ["create", "log"]
 
@@ -44,7 +50,13 @@ def create(
     place = session.repository()
     config = read_yaml_mapping(seed_config) if seed_config is not None else None
     dimensions = read_yaml_mapping(dimension_config) if dimension_config is not None else None
-    Butler.makeRepo(place, config=config, dimensionConfig=dimensions)
+    if "://" not in place and os.path.exists(place) and not os.path.isdir(place):
+        raise NotADirectoryError(20, "not a directory", place)
+    try:
+        Butler.makeRepo(place, config=config, dimensionConfig=dimensions)
+    except RepositoryFormatError as exc:  # of a file that the user gave
+        given = ", ".join(file for file in (seed_config, dimension_config) if file is not None)
+        raise FileFormatError(f"{given}: {exc.message}", hint=exc.hint) from None
     butler = Butler.from_config(place)
     universe = butler.dimensions
     click.echo(f"created {place} (dimensions {universe.namespace} version {universe.version})")
@@ -60,9 +72,13 @@ def log(
 ) -> None:
     """List the commits of the repository, newest first."""
     columns = ("version", "time", "who", "op", "message")
-    rows = [
-        (entry.version, entry.time, entry.who, entry.op, entry.message)
-        for entry in session.butler().history()
-    ]
+    early = abs(ask.limit) if ask.limit and ask.where is None and not ask.order_by else None
+    rows = [_log_row(entry) for entry in session.butler().history(early)]
     listing = limit_rows(refine(Listing(columns, rows), where=ask.where, order_by=ask.order_by), ask.limit)
     finish(listing, ask.output, nothing="no commit found", exit_code=ask.exit_code)
+
+
+def _log_row(entry: Entry) -> tuple[Any, ...]:
+    writer = entry.header.writer
+    who = "@".join(str(writer[key]) for key in ("user", "host") if writer.get(key))
+    return entry.version, entry.time, who, entry.op, entry.message

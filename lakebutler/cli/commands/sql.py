@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lakebutler.cli.options import as_of_option
 from lakebutler.cli.output import Listing, finish, format_options
 from lakebutler.cli.session import Session, pass_session
 from lakebutler.cli.verb import Verb
@@ -19,6 +20,7 @@ __all__ = ["sql"]
 @click.argument("query", required=False)
 @click.option("--limit", type=click.IntRange(min=0), default=0, help="How many rows at most; 0 means all.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if nothing was found.")
+@as_of_option
 @format_options
 @pass_session
 def sql(session: Session, query: str | None, limit: int, exit_code: bool, output: str) -> None:
