@@ -19,10 +19,10 @@ extensions = [
     "numpydoc",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "templates"]
 html_theme = "furo"
 html_title = f"lakebutler {release}"
-templates_path: list[str] = []
+templates_path = ["templates"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
