@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lakebutler.errors import FileFormatError, RepositoryExistsError
+from lakebutler.errors import FileFormatError, InvalidQueryError, RepositoryExistsError
 from lakebutler.progress import Progress
 
 if TYPE_CHECKING:
@@ -58,9 +58,13 @@ def retrieve(
         Raised, before anything is copied, if a file is there already.
     FileFormatError
         Raised, before anything is copied, if two files would get one name.
+    InvalidQueryError
+        Raised if the files cannot travel in this mode.
     """
     from lsst.resources import ResourcePath
 
+    if transfer in {"move", "direct"}:
+        raise InvalidQueryError(f"--transfer={transfer} would leave the repository without its files")
     base = ResourcePath(destination, forceDirectory=True)
     root = ResourcePath(butler.root, forceDirectory=True)
     targets: dict[str, tuple[ResourcePath, ResourcePath]] = {}
@@ -75,14 +79,44 @@ def retrieve(
             )
     if not overwrite:
         for _, target in targets.values():
-            if target.exists():
-                raise RepositoryExistsError(
-                    f"{target.ospath if target.isLocal else target} exists", hint="--clobber"
-                )
+            if _exists(target):
+                raise RepositoryExistsError(f"{_shown(target)} exists", hint="--clobber overwrites files")
     progress.start("retrieving", len(targets))
     for source, target in targets.values():
-        target.parent().mkdir()
-        target.transfer_from(source, transfer="copy" if transfer == "auto" else transfer, overwrite=overwrite)
+        if source.isLocal and target.isLocal:
+            target.parent().mkdir()
+            target.transfer_from(
+                source, transfer="copy" if transfer == "auto" else transfer, overwrite=overwrite
+            )
+        else:
+            _copy_remote(source, target, transfer)
         progress.advance()
     progress.finish()
-    return [target.ospath if target.isLocal else str(target) for _, target in targets.values()]
+    return [_shown(target) for _, target in targets.values()]
+
+
+def _shown(place: ResourcePath) -> str:
+    return place.ospath if place.isLocal else str(place)
+
+
+def _exists(place: ResourcePath) -> bool:
+    import fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(_shown(place))
+    return bool(filesystem.exists(path))
+
+
+def _copy_remote(source: ResourcePath, target: ResourcePath, transfer: str) -> None:
+    """Copy through fsspec, which has the credentials that the repository was opened with."""
+    import shutil
+
+    import fsspec
+
+    if transfer not in {"auto", "copy"}:
+        raise InvalidQueryError(
+            f"--transfer={transfer} needs both ends on this machine", hint="copy does not"
+        )
+    if target.isLocal:
+        target.parent().mkdir()
+    with fsspec.open(_shown(source), "rb") as incoming, fsspec.open(_shown(target), "wb") as outgoing:
+        shutil.copyfileobj(incoming, outgoing, 1 << 20)

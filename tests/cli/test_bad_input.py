@@ -149,6 +149,7 @@ certify-calibrations REPO u/one calib bias --begin-date 2025-01-01 --end-date 20
 retrieve-artifacts REPO TMP/out -d nosuch                         | 2 | 'nosuch'
 retrieve-artifacts REPO TMP/plain.txt -d note                     | 2 | plain.txt
 retrieve-artifacts REPO TMP/out -d note --collections nosuch      | 2 | 'nosuch'
+retrieve-artifacts REPO TMP/out -d note -t move                   | 2 | move
 create REPO                                                       | 3 | REPO
 create TMP/plain.txt                                              | 2 | plain.txt
 create TMP/new --dimension-config TMP/nosuch.yaml                 | 2 | nosuch.yaml
