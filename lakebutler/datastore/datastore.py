@@ -235,9 +235,10 @@ class Datastore:
         StorageError
             Raised if a file cannot be brought in; nothing is left behind then.
         """
-        return ingest_files(
-            Ingest(self._files, self._name, self._formatters.find, self._remote_size), files, transfer
+        store = Ingest(
+            self._files, self._name, self._formatters.find, bool(self._formatters), self._remote_size
         )
+        return ingest_files(store, files, transfer)
 
     def _remote_size(self, uri: str) -> int:
         filesystem, path = self._remote(uri)

@@ -32,7 +32,9 @@ from lakebutler.formatters.factory import (
 
 __all__ = ["Ingested", "extension_for", "ingest_files"]
 
-_UNQUOTED = re.compile(r"(?:/[A-Za-z0-9_+,=@~-][A-Za-z0-9._+,=@~-]*)+")
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+,=@~-\n"
+_BATCH = 1000
+_PACKED = frozenset({".gz", ".fz", ".bz2", ".xz"})
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 
@@ -65,6 +67,8 @@ class Ingest(NamedTuple):
         Makes the path for a reference and an extension.
     formatter : callable
         Setting for a reference, or `None`.
+    formatters_vary : `bool`
+        There are such settings.
     remote_size : callable
         Size of the file of a URI.
     """
@@ -72,6 +76,7 @@ class Ingest(NamedTuple):
     files: Files
     name: Callable[[Any, str], str]
     formatter: Callable[[Any], str | None]
+    formatters_vary: bool
     remote_size: Callable[[str], int]
 
 
@@ -102,7 +107,7 @@ def ingest_files(store: Ingest, datasets: Sequence[Any], transfer: str | None) -
         raise StorageError(
             f"transfer={mode!r} needs a repository on the local disk", hint="use 'copy' or 'direct'"
         )
-    keys = _Keys(store.formatter)
+    keys = _Keys(store.formatter, vary=store.formatters_vary)
     if mode == "direct":
         return Ingested(_direct(store, datasets, keys), [], [])
     done = Ingested([], [], [])
@@ -118,8 +123,9 @@ def ingest_files(store: Ingest, datasets: Sequence[Any], transfer: str | None) -
 class _Keys:
     """Formatters for files, remembered by what decides about them."""
 
-    def __init__(self, override: Callable[[Any], str | None]) -> None:
+    def __init__(self, override: Callable[[Any], str | None], *, vary: bool) -> None:
         self._override = override
+        self.vary = vary
         self._given: dict[Any, str] = {}
         self._found: dict[tuple[int, str], tuple[str, str]] = {}
         self._types: list[Any] = []
@@ -172,29 +178,75 @@ def _reads(key: str, path: str) -> bool:
 
 def _direct(store: Ingest, datasets: Sequence[Any], keys: _Keys) -> list[FileRecord]:
     """Note where files are; the fast way for many."""
-    stat = os.stat
-    simple = _UNQUOTED.fullmatch
-    find = keys.find
     records: list[FileRecord] = []
-    append = records.append
-    for dataset in datasets:
-        path = dataset.path
-        if type(path) is str and simple(path) is not None:
-            try:
-                found = stat(path)
-            except OSError:
-                regular_size(path)
-                raise
-            size = found.st_size
-            if found.st_mode & 0o170000 != 0o100000:
-                regular_size(path)
-            uri = "file://" + path
+    for start in range(0, len(datasets), _BATCH):
+        batch = datasets[start : start + _BATCH]
+        paths = [dataset.path for dataset in batch]
+        if _all_simple(paths):
+            _direct_simple(batch, paths, keys, records)
         else:
-            local, uri = _place(dataset)
-            size = regular_size(local) if local is not None else store.remote_size(uri)
-        key, storage_class = find(dataset, uri)
-        append(FileRecord(None, uri, key, storage_class, size, None))
+            records += [_direct_any(store, dataset, keys) for dataset in batch]
     return records
+
+
+def _all_simple(paths: list[Any]) -> bool:
+    """Whether all are absolute, normal local paths that need no quoting in a URI.
+
+    The paths are looked at together: that takes a hundredth of the time that a
+    regular expression on each takes.
+    """
+    try:
+        joined = "\n".join(paths).encode("ascii")
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return (
+        not joined.translate(None, _PLAIN)
+        and joined.startswith(b"/")
+        and joined.count(b"\n") == joined.count(b"\n/") == len(paths) - 1
+        and b"//" not in joined
+        and b"/." not in joined
+        and b"/\n" not in joined
+    )
+
+
+def _direct_simple(batch: Sequence[Any], paths: list[str], keys: _Keys, records: list[FileRecord]) -> None:
+    """Note where files are whose paths are simple: little more than one `os.stat` each."""
+    stat, new, append = os.stat, tuple.__new__, records.append
+    known_type: Any = None
+    known_formatter: Any = None
+    ending = "\0"
+    key = storage_class = ""
+    for dataset, path in zip(batch, paths, strict=True):
+        try:
+            found = stat(path)
+        except OSError:
+            regular_size(path)  # says what is wrong
+            raise
+        if found.st_mode & 0o170000 != 0o100000:
+            regular_size(path)
+        dataset_type = dataset.refs[0].datasetType
+        formatter = dataset.formatter
+        if dataset_type is not known_type or formatter is not known_formatter or not path.endswith(ending):
+            key, storage_class = keys.find(dataset, path)
+            if not keys.vary:
+                known_type, known_formatter = dataset_type, formatter
+                ending = "" if formatter is not None else _ending(path)
+        append(new(FileRecord, (None, "file://" + path, key, storage_class, found.st_size, None)))
+
+
+def _direct_any(store: Ingest, dataset: Any, keys: _Keys) -> FileRecord:
+    local, uri = _place(dataset)
+    size = regular_size(local) if local is not None else store.remote_size(uri)
+    key, storage_class = keys.find(dataset, uri)
+    return FileRecord(None, uri, key, storage_class, size, None)
+
+
+def _ending(path: str) -> str:
+    """The extension, with the one before it if the file is packed."""
+    stem, extension = os.path.splitext(path)
+    if extension in _PACKED:
+        extension = os.path.splitext(stem)[1] + extension
+    return extension or path.rpartition("/")[2]
 
 
 def _place(dataset: Any) -> tuple[str | None, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, ClassVar
 
 from lakebutler.errors import FileFormatError
-from lakebutler.formatters.fits import open_fits, parse_hdu, pick_hdu, require_whole
+from lakebutler.formatters.fits import HEADER_STYLE, open_fits, parse_hdu, pick_hdu, require_whole
 from lakebutler.formatters.formatter import Formatter, Source
 
 __all__ = ["FitsTableFormatter"]
@@ -24,7 +24,7 @@ class FitsTableFormatter(Formatter):
     extension = ".fits"
     extensions = (".fit", ".fits.gz", ".fts")
     family = "fits"
-    provenance_style = ("LSST.BUTLER", ".")
+    provenance_style = HEADER_STYLE
     options: ClassVar[Mapping[str, Callable[[str], Any]]] = {"hdu": parse_hdu}
 
     def read(
@@ -49,10 +49,11 @@ class FitsTableFormatter(Formatter):
             require_whole(hdu)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UnitsWarning)
-                return Table.read(hdu, format="fits", character_as_bytes=False)
+                return Table.read(hdu, format="fits", character_as_bytes=False, astropy_native=True)
 
     def write(self, obj: Any, file: BinaryIO) -> None:
         """Write a table."""
+        from astropy.io.fits.verify import VerifyWarning
         from astropy.table import Table
         from astropy.units import UnitsWarning
 
@@ -63,6 +64,7 @@ class FitsTableFormatter(Formatter):
                 raise FileFormatError(f"a FITS table cannot hold the column {name!r} of Python objects")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnitsWarning)
+            warnings.simplefilter("ignore", VerifyWarning)  # long keywords become HIERARCH cards
             obj.write(file, format="fits")
 
     def with_provenance(self, obj: Any, facts: Mapping[str, str | int | float | bool]) -> Any:

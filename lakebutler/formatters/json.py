@@ -36,12 +36,12 @@ class JsonFormatter(Formatter):
     def write(self, obj: Any, file: BinaryIO) -> None:
         """Write a value, compact, in UTF-8."""
         obj = simple(obj)
-        _check(obj)
         try:
-            text = json.dumps(obj, ensure_ascii=False, separators=(",", ":"))
-            file.write(text.encode())
+            data = json.dumps(obj, ensure_ascii=False, separators=(",", ":")).encode()
         except (TypeError, ValueError, RecursionError) as exc:
             raise FileFormatError(f"JSON cannot hold this object: {exc}") from None
+        _check_keys(obj)
+        file.write(data)
 
 
 def simple(obj: Any) -> Any:
@@ -65,10 +65,9 @@ def simple(obj: Any) -> Any:
     return obj
 
 
-def _check(obj: Any) -> None:
-    """Refuse keys that JSON would silently turn into text."""
+def _check_keys(obj: Any) -> None:
+    """Refuse keys that JSON would silently turn into text; the object has no loops."""
     stack = [obj]
-    seen = 0
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
@@ -81,6 +80,3 @@ def _check(obj: Any) -> None:
             stack.extend(v for v in value.values() if isinstance(v, (dict, list, tuple)))
         elif isinstance(value, (list, tuple)):
             stack.extend(v for v in value if isinstance(v, (dict, list, tuple)))
-        seen += 1
-        if seen > 10_000_000:
-            raise FileFormatError("JSON cannot hold this object: it contains itself")
