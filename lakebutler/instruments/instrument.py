@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.errors import ConflictingDefinitionError
 from lakebutler.instruments.camera import VISIT_SYSTEMS, Camera, load_camera
 
 if TYPE_CHECKING:
@@ -87,13 +89,49 @@ def register_instrument(
     """
     camera = name if isinstance(name, Camera) else load_camera(name)
     added: dict[str, int] = {}
-    with butler.transaction():
+    with butler.transaction(message=f"register instrument {camera.name}"):
         for element, records in instrument_records(camera).items():
-            outcomes = [
-                butler.registry.syncDimensionData(element, record, update=update) for record in records
-            ]
-            added[element] = sum(1 for outcome in outcomes if outcome)
+            new, changed, different = _compare(butler, camera.name, element, records)
+            if changed and not update:
+                more = f" (and {len(changed) - 1} more {element} records)" if len(changed) > 1 else ""
+                raise ConflictingDefinitionError(
+                    f"{element} {_identifier(changed[0])} of {camera.name} is registered with "
+                    f"{'; '.join(different[0])}{more}",
+                    hint="update=True (--update) replaces what is registered",
+                )
+            if new:
+                butler.registry.insertDimensionData(element, *new, skip_existing=True)
+            if changed:
+                butler.registry.insertDimensionData(element, *changed, replace=True)
+            added[element] = len(new) + len(changed)
     return added
+
+
+def _compare(
+    butler: Butler, instrument: str, element: str, records: Sequence[Mapping[str, Any]]
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], list[list[str]]]:
+    """Find the records that are not registered, and those that are with other values."""
+    found = butler.query_dimension_records(element, instrument=instrument, explain=False, limit=None)
+    stored = {_identifier(row): row for row in (record.toDict() for record in found)}
+    new, changed, differences = [], [], []
+    for record in records:
+        present = stored.get(_identifier(record))
+        if present is None:
+            new.append(record)
+            continue
+        different = [
+            f"{key} {present.get(key)!r}, the camera says {value!r}"
+            for key, value in record.items()
+            if present.get(key) != value
+        ]
+        if different:
+            changed.append(record)
+            differences.append(different)
+    return new, changed, differences
+
+
+def _identifier(record: Mapping[str, Any]) -> Any:
+    return record["id"] if "id" in record else record["name"]
 
 
 def raw_run_name(camera: Camera) -> str:

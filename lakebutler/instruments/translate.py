@@ -44,6 +44,10 @@ _WANTED = _REQUIRED | {
     "object", "observation_counter", "observation_reason", "observing_day_offset", "science_program",
     "tracking_radec",
 }  # fmt: skip
+_IN_ORDER = (
+    "exposure_id", "detector_num", "observation_id", "observation_type", "physical_filter", "datetime_begin",
+    "exposure_time_requested", "datetime_end",
+)  # fmt: skip
 _PLAIN = (
     "can_see_sky", "detector_num", "exposure_group", "exposure_id", "group_counter_end",
     "group_counter_start", "has_simulated_content", "object", "observation_counter", "observation_id",
@@ -220,24 +224,27 @@ def _translated(name: str, header: MutableMapping[str, Any], wanted: AbstractSet
             header, translator_class=known, required=set(_REQUIRED & wanted), subset=set(wanted), quiet=True
         )
     except Exception as err:  # translators raise whatever their arithmetic raises
-        raise HeaderError(_reason(err)) from err
+        raise HeaderError(_first_fault(known, header, wanted) or _one_line(str(err))) from err
     return _values(info)
 
 
-def _reason(err: BaseException) -> str:
-    """Make one line of a translator's error: which property, and why."""
-    text = str(err.args[0]) if err.args else str(err)
-    match = re.search(r"property '?(\w+)'?", text)
-    cause = err.__cause__
-    if match is None:
-        return _one_line(text or type(err).__name__)
-    if "value of None" in text:
-        return f"{match[1]}: no value in the header"
-    if cause is None:
-        return f"{match[1]}: {_one_line(text)}"
-    if isinstance(cause, KeyError) and cause.args and re.fullmatch(r"[A-Z0-9_\-]{1,8}", str(cause.args[0])):
-        return f"{match[1]}: no {cause.args[0]} in the header"
-    return f"{match[1]}: {_one_line(str(cause.args[0] if cause.args else cause))}"
+def _first_fault(known: type[MetadataTranslator], header: Mapping[str, Any], wanted: AbstractSet[str]) -> str:
+    """Find the property that cannot be translated, always the same one, and say why."""
+    translator = known(header)
+    for name in (*_IN_ORDER, *sorted(_REQUIRED.difference(_IN_ORDER))):
+        if name not in wanted:
+            continue
+        try:
+            value = getattr(translator, f"to_{name}")()
+        except KeyError as err:
+            card = str(err.args[0]) if err.args else ""
+            plain = re.fullmatch(r"[A-Z0-9_\-]{1,8}", card)
+            return f"{name}: no {card} in the header" if plain else f"{name}: {_one_line(card)}"
+        except Exception as err:  # noqa: BLE001 - translators raise whatever their arithmetic raises
+            return f"{name}: {_one_line(str(err) or type(err).__name__)}"
+        if value is None:
+            return f"{name}: no value in the header"
+    return ""
 
 
 def _one_line(text: str) -> str:

@@ -10,14 +10,17 @@ import pytest
 import yaml
 
 from lakebutler.errors import DimensionValueError, InstrumentError
-from lakebutler.instruments import camera_names, load_camera
 from lakebutler.instruments import camera as camera_module
+from lakebutler.instruments import camera_names, load_camera
 
 OWN = {
     "schema": 1,
     "name": "Backyard",
     "limits": {"detector": 1, "visit": 10**9, "exposure": 10**9},
-    "filters": {"columns": ["name", "band", "aliases"], "rows": [["lum", "L", ["Luminance"]], ["red", "R", []]]},
+    "filters": {
+        "columns": ["name", "band", "aliases"],
+        "rows": [["lum", "L", ["Luminance"]], ["red", "R", []]],
+    },
     "raw": {"file_names": [r"light_(?P<n>\d+)\.fits"]},
     "header": {
         "match": {"INSTRUME": ["ZWO ASI2600MM"]},
@@ -56,7 +59,8 @@ def written(tmp_path: Path, facts: object, name: str = "Backyard.yaml") -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "detectors", "filters"), [("HSC", 112, 25), ("DECam", 62, 12), ("testCam", 1, 6), ("DemoCam", 9, 4)]
+    ("name", "detectors", "filters"),
+    [("HSC", 112, 25), ("DECam", 62, 12), ("testCam", 1, 6), ("DemoCam", 9, 4)],
 )
 def test_the_cameras_of_the_package_load_whole(name: str, detectors: int, filters: int) -> None:
     camera = load_camera(name)
@@ -87,7 +91,9 @@ def test_facts_restated_here_are_those_of_the_collected_tables(shared_data: Path
         assert [(f.name, f.band, f.aliases) for f in camera.filters] == filters
         if "registry" in facts:
             limits = (camera.limits.detector, camera.limits.visit, camera.limits.exposure)
-            assert limits == tuple(facts["registry"][k] for k in ("detector_max", "visit_max", "exposure_max"))
+            assert limits == tuple(
+                facts["registry"][k] for k in ("detector_max", "visit_max", "exposure_max")
+            )
 
 
 def test_a_detector_is_found_by_number_and_by_name() -> None:
@@ -249,6 +255,6 @@ def test_a_geometry_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_fault_in_a_geometry_says_where(tmp_path: Path, plane: object, kind: object, message: str) -> None:
-    with pytest.raises(InstrumentError, match="Backyard.yaml: ") as caught:
+    with pytest.raises(InstrumentError, match=r"Backyard\.yaml: ") as caught:
         load_camera(written(tmp_path, placed(plane, kind)))
     assert message in caught.value.message

@@ -96,7 +96,9 @@ def test_a_long_string_is_put_together_again() -> None:
 
 
 def test_every_unit_of_a_file_is_found_without_reading_its_data() -> None:
-    table = fits.BinTableHDU.from_columns([fits.Column("a", "PE()", array=np.array([[1.0], [1.0, 2.0]], dtype=object))])
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column("a", "PE()", array=np.array([[1.0], [1.0, 2.0]], dtype=object))]
+    )
     data = file_of(
         fits.PrimaryHDU(),
         fits.ImageHDU(np.zeros((3, 700), np.int16), name="ONE"),
@@ -140,7 +142,9 @@ def test_a_damaged_gzip_file_is_told() -> None:
         (b"SIMPLE  =".ljust(2880), "without END|truncated"),
         (b"SIMPLE  =                    T".ljust(80) + b"END".ljust(2800), "BITPIX is missing"),
         (
-            b"".join(c.ljust(80) for c in (b"SIMPLE  = T", b"BITPIX  = 16", b"NAXIS   = 1", b"NAXIS1  = -5")).ljust(2800)
+            b"".join(
+                c.ljust(80) for c in (b"SIMPLE  = T", b"BITPIX  = 16", b"NAXIS   = 1", b"NAXIS1  = -5")
+            ).ljust(2800)
             + b"END".ljust(80),
             "length",
         ),
@@ -152,7 +156,9 @@ def test_what_is_no_fits_file_is_said_to_be_none(data: bytes, reason: str) -> No
 
 
 def test_real_headers_are_read_as_astropy_reads_them(shared_data: Path) -> None:
-    paths = sorted(shared_data.glob("gen2_obs_test/data/**/*.fits.gz")) + sorted(shared_data.glob("gen3_repos/**/*.fits"))
+    paths = sorted(shared_data.glob("gen2_obs_test/data/**/*.fits.gz")) + sorted(
+        shared_data.glob("gen3_repos/**/*.fits")
+    )
     assert paths
     for path in paths:
         with path.open("rb") as stream, fits.open(path, disable_image_compression=True) as hdus:

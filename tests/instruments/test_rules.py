@@ -84,7 +84,9 @@ def test_sexagesimal_angles_are_those_of_astropy(sign: str, whole: int, minutes:
     if seconds >= 59.9995:
         return
     assert parse_angle(text, "degree") == pytest.approx(Angle(text, "deg").degree, rel=1e-14, abs=1e-14)
-    assert parse_angle(text, "hourangle") == pytest.approx(Angle(text, "hourangle").degree, rel=1e-14, abs=1e-14)
+    assert parse_angle(text, "hourangle") == pytest.approx(
+        Angle(text, "hourangle").degree, rel=1e-14, abs=1e-14
+    )
 
 
 def test_a_time_is_read_in_its_scale() -> None:
