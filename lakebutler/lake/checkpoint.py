@@ -10,6 +10,7 @@ read when the table is; then a line that closes the file.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,6 +40,7 @@ CHECKPOINT_FORMAT = 1
 LATEST = 10**19
 """A version above all, to ask for the newest checkpoint that is listed."""
 
+_LINE = re.compile(rb'\{"table":"([A-Za-z_][A-Za-z0-9_]*)","count":(\d+),')
 _KEEP = 2
 _MILESTONE = 5000
 
@@ -70,10 +72,11 @@ def _lines(state: LakeState) -> Iterator[str]:
         tables.append(_table_json(layer, version))
         lines = layer.store_lines(version)
         if lines:
-            rows.append(dump({"table": layer.schema.name, "rows": lines}))
-    values = {
-        kind: {name: value for name, value in known.items_at(version)} for kind, known in state.values.items()
-    }
+            count = sum(len(part) for _, part in lines)
+            rows.append(dump({"table": layer.schema.name, "count": count, "rows": lines}))
+    values = [
+        [kind, name, value] for kind, known in state.values.items() for name, value in known.items_at(version)
+    ]
     yield dump(
         {
             "format": CHECKPOINT_FORMAT,
@@ -218,15 +221,20 @@ def _build(segments: SegmentStore, raw: dict[str, Any], lines: list[bytes], vers
     layers = [_build_layer(segments, table, version) for table in raw["tables"]]
     state.tables = {layer.schema.name: layer for layer in layers}
     state.schemas = {layer.schema.name: layer.schema for layer in layers}
-    for kind, values in raw["state"].items():
-        known = state.values_of(kind)
-        for name, value in values.items():
-            known.set(name, value, version)
+    for kind, name, value in raw["state"]:
+        state.values_of(kind).set(name, value, version)
     for line in lines:
         if line.startswith(b'{"table":"'):
-            name = line[10 : line.index(b'"', 10)].decode()
-            state.tables[name].load_later(_loader(state.tables[name].schema, line))
+            name, count = _line_head(line)
+            state.tables[name].load_later(_loader(state.tables[name].schema, line), count)
     return state
+
+
+def _line_head(line: bytes) -> tuple[str, int]:
+    found = _LINE.match(line)
+    if found is None:
+        raise ValueError("a line of rows does not say of which table")
+    return found.group(1).decode(), int(found.group(2))
 
 
 def _loader(schema: TableSchema, line: bytes) -> Any:

@@ -102,7 +102,7 @@ class Attempt:
                     time.sleep(random.uniform(0, pause))
                     pause = min(2 * pause, 0.2)
         except CommitUnknownError:
-            raise
+            raise  # its files may be part of a version
         except BaseException:
             self.writer.discard()
             raise

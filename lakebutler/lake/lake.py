@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from lakebutler.errors import RepositoryCorruptError, RepositoryExistsError
+from lakebutler.errors import RepositoryCorruptError, RepositoryError, RepositoryExistsError
 from lakebutler.lake.change import Change
 from lakebutler.lake.commit import Attempt
-from lakebutler.lake.checkpoint import LATEST, load_state, write_checkpoint
+from lakebutler.lake.compact import Compaction, needs_compaction
+from lakebutler.lake.checkpoint import LATEST, last_checkpoint, load_state, prune_checkpoints, write_checkpoint
 from lakebutler.lake.entry import Action, Entry
 from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, read_format
 from lakebutler.lake.history import boot_time, extend_state, find_version
@@ -22,12 +24,16 @@ from lakebutler.lake.segment import SegmentStore
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.state import Head, LakeState
 from lakebutler.lake.storage import Storage
-from lakebutler.lake.views import View
+from lakebutler.lake.views import View, ViewWriter
+from lakebutler.lake.writer import FileWriter
 
 __all__ = ["Lake"]
 
 _MOST_FOOTPRINTS = 5000
 _FENCE_SECONDS = 60.0
+_LOCAL_TAIL = 100
+_REMOTE_TAIL = 25
+_TURN = 16
 Views = Callable[[Snapshot], list[View]]
 
 
@@ -51,7 +57,7 @@ class Lake:
     def __init__(self, storage: Storage, format: RepositoryFormat, views: Views | None = None) -> None:
         self.storage = storage
         self.format = format
-        self.views = views
+        self._view_writer = ViewWriter(storage, views)
         self._mutex = threading.RLock()
         self._segments = SegmentStore(storage)
         self._state = LakeState(self._segments)
@@ -155,6 +161,7 @@ class Lake:
     def close(self) -> None:
         """Let go of open files and memory."""
         with self._mutex:
+            self._view_writer.flush()
             self._segments.close()
             self._current = None
 
@@ -262,7 +269,24 @@ class Lake:
         """
         check_writable(self.storage, self.format)
         with self._mutex:
-            return Attempt(self, build, op, message, base, change).run()
+            attempt = Attempt(self, build, op, message, base, change)
+            snapshot = attempt.run()
+            if attempt.prepared is not None:
+                self._tend(attempt.prepared.footprint, snapshot)
+            return snapshot
+
+    def _tend(self, done: Footprint, snapshot: Snapshot) -> None:
+        """Do what a commit leaves to be done; failing at it does not undo the commit."""
+        if done.creates or done.sets:
+            self._view_writer.changed(snapshot)
+        else:
+            self._view_writer.catch_up()
+        with suppress(RepositoryError):
+            for table in done.inserts.keys() | done.deletes.keys():
+                layer = self._state.tables[table]
+                if snapshot.version % _TURN == 0 and needs_compaction(layer, snapshot.version):
+                    self._compact(table, everything=False)
+            self._checkpoint_if_due(snapshot.version)
 
     def committed(self, txid: str) -> bool:
         """Say whether a transaction was committed, however its commit ended."""
@@ -313,11 +337,65 @@ class Lake:
     # ----------------------------------------------------------------- maintenance
 
     def checkpoint(self) -> None:
-        """Write a checkpoint of the newest version."""
+        """Write a checkpoint of the newest version, and ``views.sql``."""
         with self._mutex:
             self.refresh()
-            write_checkpoint(self._state, self.storage)
-            self._checkpointed = self._state.head.version
+            self._write_checkpoint()
+            self._view_writer.changed(self.snapshot(refresh=False))
+
+    def _write_checkpoint(self) -> None:
+        write_checkpoint(self._state, self.storage)
+        self._checkpointed = self._state.head.version
+
+    def _checkpoint_if_due(self, version: int) -> None:
+        rows = sum(layer.live_rows for layer in self._state.tables.values())
+        due = max(_REMOTE_TAIL if self.storage.remote else _LOCAL_TAIL, rows // 10)
+        tail = version - self._checkpointed
+        if tail < due or (tail > due and version % _TURN):
+            return
+        last = last_checkpoint(self.storage)
+        if last is not None and last[0] > self._checkpointed:
+            self._checkpointed = last[0]  # another process was here first
+            if version - last[0] < due:
+                return
+        self._write_checkpoint()
+        prune_checkpoints(self.storage)
+
+    def compact(self, table: str | None = None, *, everything: bool = False) -> list[str]:
+        """Rewrite small files and rows in the log into few files; no row changes.
+
+        Parameters
+        ----------
+        table : `str`, optional
+            Which table; all by default.
+        everything : `bool`, optional
+            Rewrite also large files that deletes have hit.
+
+        Returns
+        -------
+        tables : `list` [`str`]
+            The tables that were rewritten.
+        """
+        with self._mutex:
+            self.refresh()
+            tables = list(self._state.schemas) if table is None else [table]
+            return [name for name in tables if self._compact(name, everything=everything)]
+
+    def _compact(self, table: str, *, everything: bool) -> bool:
+        writer = FileWriter(self.storage)
+        work = Compaction(table, writer, everything=everything)
+        base = self.snapshot(refresh=False)
+        try:
+            change = work.build(base)
+            if change is None:
+                return False
+            done = Attempt(self, work.build, "compact", "", base, change)
+            done.run()
+        except BaseException:
+            writer.discard()
+            raise
+        writer.discard(work.kept if done.prepared is not None else ())
+        return done.prepared is not None
 
 
 def _only_first(snapshot: Snapshot, first: Change, storage: Storage) -> Change:

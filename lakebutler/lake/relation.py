@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lakebutler.lake.snapshot import Snapshot
 
-__all__ = ["Relation", "match", "quote", "relation", "scan"]
+__all__ = ["Relation", "match", "quote", "relation", "scan", "shape"]
 
 Key = tuple[Any, ...]
 _FEW_KEYS = 40
@@ -59,6 +59,7 @@ def relation(
     table: str,
     columns: Sequence[str] | None = None,
     scopes: Iterable[Key] | None = None,
+    slots: Sequence[Slot] | None = None,
 ) -> Relation:
     """Return SQL that gives the rows of a table.
 
@@ -73,6 +74,8 @@ def relation(
     scopes : iterable, optional
         Leave out files that have no row of these scopes; rows of other scopes
         may still be in what is returned.
+    slots : sequence of `Slot`, optional
+        Only these of the segments of the committed layer, instead of all.
     """
     view = snapshot.view(table)
     names = list(columns) if columns is not None else list(view.schema.names)
@@ -81,7 +84,7 @@ def relation(
     parts = []
     groups: dict[tuple[int, int], list[Slot]] = {}
     stamps = [_delete_stamps(layer, stamp) for layer, stamp in view.layers]
-    for place, slot in view.segments(scopes):
+    for place, slot in view.segments(scopes) if slots is None else ((0, slot) for slot in slots):
         groups.setdefault((place, bisect_right(stamps[place], slot.version)), []).append(slot)
     for number, ((place, _), slots) in enumerate(groups.items()):
         anti = list(_anti(view, place, slots[0].version, f"{table}#{number}", out))
@@ -174,7 +177,7 @@ def match(
     condition, values = _condition(filters)
     wanted = ", ".join(f"f.{quote(name)}" for name in names)
     sql = f"SELECT {wanted}{', ' if wanted else ''}k._key FROM ({source.sql}) f JOIN \"#keys\" k ON {on}{condition}"
-    return _shape(run(snapshot, sql, {**source.tables, "#keys": keyed}, values), target)
+    return shape(run(snapshot, sql, {**source.tables, "#keys": keyed}, values), target)
 
 
 def _match_few(
@@ -225,13 +228,13 @@ def scan(
         condition, values = _condition(filters)
         wanted = ", ".join(f"f.{quote(name)}" for name in names) or "1"
         sql = f"SELECT {wanted} FROM ({source.sql}) f{condition.replace(' AND ', ' WHERE ', 1)}"
-        return _shape(run(snapshot, sql, source.tables, values), target)
+        return shape(run(snapshot, sql, source.tables, values), target)
     parts = [_filter(schema, _read(slot, needed, filters), filters).select(names) for _, slot in found]
     rows = _filter_rows(schema, view.memory_rows(), filters)
     if rows:
         getter = schema.getter(tuple(names))
         parts.append(rows_to_table(schema, [getter(row) for row in rows], names))
-    return pa.concat_tables([target.empty_table(), *(_shape(part, target) for part in parts)])
+    return pa.concat_tables([target.empty_table(), *(shape(part, target) for part in parts)])
 
 
 def _read(slot: Slot, names: Sequence[str], filters: Mapping[str, list[Any]]) -> pa.Table:
@@ -332,7 +335,7 @@ def _conform_keys(schema: TableSchema, columns: tuple[str, ...], keys: pa.Table)
     return pa.table(out, names=list(columns))
 
 
-def _shape(data: pa.Table, target: pa.Schema) -> pa.Table:
+def shape(data: pa.Table, target: pa.Schema) -> pa.Table:
     """Bring a result to the types that were promised."""
     import pyarrow as pa
 

@@ -59,6 +59,7 @@ class TableLayer:
         self.schema = schema
         self._store = RowStore(schema)
         self._later: Loader | None = None
+        self._waiting = 0
         self.tombstones = Tombstones()
         self.slots: list[Slot] = []
         self.deletes: list[DeleteSlot] = []
@@ -80,11 +81,17 @@ class TableLayer:
                     self._later = None
         return self._store
 
+    @property
+    def live_rows(self) -> int:
+        """Number of the newest version's rows that lie in no segment, as far as they were looked at."""
+        return self._store.live if self._later is None else self._waiting
+
     # ------------------------------------------------------------------- growing
 
-    def load_later(self, loader: Loader) -> None:
-        """Give the rows that lie in no segment as a function, called when they are needed."""
+    def load_later(self, loader: Loader, count: int) -> None:
+        """Give so many rows that lie in no segment as a function, called when they are needed."""
         self._later = loader
+        self._waiting = count
 
     def add_rows(self, rows: Sequence[Key], stamp: int) -> None:
         """Add rows that are kept in memory."""
