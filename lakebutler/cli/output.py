@@ -15,8 +15,9 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import click
@@ -32,6 +33,7 @@ _RICH_ROWS = 500
 """Above so many rows a table is aligned without rich, which lays out all rows at once and slowly."""
 
 _WIDEST_CELL = 60
+_CHUNK = 1000
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,8 @@ def plain(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     value = plain(value)
     if value is None:
         return ""
@@ -210,32 +214,40 @@ def _one_line(value: Any) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def _echo_chunks(lines: Iterable[str]) -> None:
+    """Print many pieces of text with few calls."""
+    iterator = iter(lines)
+    while chunk := "".join(islice(iterator, _CHUNK)):
+        click.echo(chunk, nl=False)
+
+
 def _write_json(listing: Listing) -> None:
-    first = True
-    for record in listing.records():
-        line = json.dumps({key: plain(value) for key, value in record.items()}, ensure_ascii=False)
-        click.echo(("[" if first else ",\n ") + line, nl=False)
-        first = False
-    click.echo("[]" if first else "]")
+    def lines() -> Iterator[str]:
+        for number, record in enumerate(listing.records()):
+            line = json.dumps({key: plain(value) for key, value in record.items()}, ensure_ascii=False)
+            yield f",\n {line}" if number else f"[{line}"
+        yield "]\n" if listing.rows else "[]\n"
+
+    _echo_chunks(lines())
 
 
 def _write_csv(listing: Listing) -> None:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(listing.columns)
-    for row in listing.rows:
-        writer.writerow([_text(value) for value in row])
-        if buffer.tell() > 1 << 16:
-            click.echo(buffer.getvalue(), nl=False)
+    def lines() -> Iterator[str]:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\r\n")
+        for row in chain([listing.columns], listing.rows):
+            writer.writerow([_text(value) for value in row])
+            yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
-    click.echo(buffer.getvalue(), nl=False)
+
+    _echo_chunks(lines())
 
 
 def _write_tsv(listing: Listing) -> None:
-    click.echo("\t".join(listing.columns))
-    for row in listing.rows:
-        click.echo("\t".join(_one_line(value) for value in row))
+    _echo_chunks(
+        "\t".join(_one_line(value) for value in row) + "\n" for row in chain([listing.columns], listing.rows)
+    )
 
 
 def _write_table(listing: Listing) -> None:
