@@ -15,13 +15,12 @@ from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.errors import EmptyQueryResultError
-from lakebutler.lake import engine
-from lakebutler.query.query import Query
-from lakebutler.query.results import QueryResults
-from lakebutler.registry.views import query_views
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lakebutler.query.query import Query
+    from lakebutler.query.results import QueryResults
 
 __all__ = ["QueryingButler"]
 
@@ -45,6 +44,8 @@ class QueryingButler(ButlerBase):
             yield self._query()
 
     def _query(self) -> Query:
+        from lakebutler.query.query import Query
+
         defaults = dict(self._defaults.data_id)
         for name in self.dimensions.governor_dimensions.names:
             if name not in defaults:
@@ -184,6 +185,9 @@ class QueryingButler(ButlerBase):
         InvalidQueryError
             Raised if DuckDB refuses it, or it does more than read.
         """
+        from lakebutler.lake import engine
+        from lakebutler.registry.views import query_views
+
         snapshot = self._session.snapshot
         tables, views = query_views(snapshot, query)
         return engine.query(snapshot, query, params, tables=tables, views=views)

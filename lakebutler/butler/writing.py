@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,12 +20,9 @@ from lakebutler.errors import (
     DimensionValueError,
     NoDefaultCollectionError,
 )
-from lakebutler.registry import datasets
 from lakebutler.registry.dataset_rows import FileRow
 
 __all__ = ["WritingButler"]
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class WritingButler(ButlerBase):
@@ -112,10 +108,10 @@ class WritingButler(ButlerBase):
             Raised if the object does not fit the storage class.
         """
         self._session.require_writeable("put a dataset")
-        with self._session.held() as snapshot:
+        with self._session.held():
             ref = self._reference(datasetRefOrType, dataId, run, kwargs)
             # Refuse before anything is written; the commit checks again.
-            datasets.insert_datasets(snapshot, [ref], None, _EPOCH)
+            self._registry.check_free(ref)
         record = self._datastore.put(obj, ref, provenance=provenance)
         written = [record.path] if record.path is not None else []
         self._commit([ref], [FileRow(*record)], written, op="put")
@@ -165,7 +161,10 @@ class WritingButler(ButlerBase):
         try:
             if not nested:
                 self._datastore.sync(written)
-            self._registry.add(refs, files, op=op, skip_existing=skip_existing, create_runs=create_runs)
+            if len(refs) == 1 and not skip_existing and not create_runs:
+                self._registry.add_one(refs[0], files[0], op=op)
+            else:
+                self._registry.add(refs, files, op=op, skip_existing=skip_existing, create_runs=create_runs)
         except CommitUnknownError:
             raise
         except BaseException:

@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
-from lakebutler.datasets.dataset_type import DatasetType
-from lakebutler.errors import ConflictingDefinitionError, MissingCollectionError
+from lakebutler.errors import CollectionTypeError, ConflictingDefinitionError
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import collections
@@ -18,7 +18,7 @@ from lakebutler.registry.dataset_rows import FileRow, batch_rows, batch_table, k
 from lakebutler.registry.dedupe import Verdict, decide, repeated
 from lakebutler.registry.schema import DatasetLayout, dataset_layout
 
-__all__ = ["SMALL", "compare", "conflict", "find_by_id", "find_row", "group_refs", "insert_datasets", "remove_datasets", "set_files"]
+__all__ = ["SMALL", "check_free", "compare", "conflict", "find_by_id", "find_row", "group_refs", "insert_datasets", "insert_one", "remove_datasets", "set_files"]
 
 SMALL = 200
 """Batches up to this size are looked up key by key, larger ones in bulk."""
@@ -289,6 +289,8 @@ def _append(
     when: datetime.datetime,
     cache: dict[str, Any] | None,
 ) -> None:
+    for scope in {(ref.datasetType.name, ref.run) for ref in refs}:
+        change.touch(layout.table, scope)
     if len(refs) <= SMALL:
         rows = batch_rows(layout, refs, files if files is not None else [_NO_FILE] * len(refs), when)
         change.append_rows(layout.table, rows)
@@ -306,23 +308,25 @@ _NO_FILE = FileRow(None, None, None, None, None, None)
 
 
 def _check_runs(snapshot: Snapshot, change: Change, refs: Sequence[DatasetRef], create: bool) -> None:
-    runs = {ref.run for ref in refs}
-    for run in runs:
-        present = snapshot.state(collections.KIND).get(run)
+    for run in {ref.run for ref in refs}:
         change.require(collections.KIND, run)
-        if present is None:
-            if not create:
-                collections.collection_type(snapshot, run)  # raises, with the nearest names
-            registered = collections.register_collection(snapshot, run, collections.CollectionType.RUN)
+        if create and run not in snapshot.state(collections.KIND):
+            registered = collections.register_collection(snapshot, run, CollectionType.RUN)
             assert registered is not None
             change.extend(registered)
-        elif present["type"] != collections.CollectionType.RUN.name:
-            raise MissingCollectionError(
-                f"cannot put datasets into collection {run!r}: it is of type {present['type']}, not RUN",
-                hint="datasets are born in a RUN; associate them afterwards",
-            )
+        else:
+            _check_run(snapshot, run)
     for name in {ref.datasetType.name for ref in refs}:
         change.require("dataset_type", name)
+
+
+def _check_run(snapshot: Snapshot, run: str) -> None:
+    kind = collections.collection_type(snapshot, run)
+    if kind is not CollectionType.RUN:
+        raise CollectionTypeError(
+            f"cannot put datasets into collection {run!r}: it is of type {kind.name}, not RUN",
+            hint="datasets are born in a RUN; associate them afterwards",
+        )
 
 
 def _check_batch(refs: Sequence[DatasetRef]) -> None:
@@ -339,6 +343,76 @@ def _check_batch(refs: Sequence[DatasetRef]) -> None:
             f"{ref.datasetType.name} {ref.dataId} occurs twice in what is to be added to {ref.run!r}: {what} is repeated",
             hint="give each data ID once",
         )
+
+
+def insert_one(snapshot: Snapshot, ref: DatasetRef, file: FileRow, when: datetime.datetime) -> Change:
+    """Build the addition of one dataset; what `insert_datasets` does, sooner.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        The state to check against.
+    ref : `DatasetRef`
+        The dataset.
+    file : `FileRow`
+        Its file.
+    when : `datetime.datetime`
+        Time of ingest.
+
+    Returns
+    -------
+    change : `Change`
+        The addition.
+
+    Raises
+    ------
+    ConflictingDefinitionError
+        Raised if the data ID is taken in the run, or the ID is.
+    MissingCollectionError
+        Raised if the run does not exist.
+    """
+    layout = check_free(snapshot, ref)
+    rows = snapshot.find(layout.table, ("id",), (ref.id,))
+    if rows:
+        raise conflict([ref], [(0, f"its ID {ref.id} is that of {_place(layout, rows[0])}")])
+    change = Change()
+    change.require(collections.KIND, ref.run)
+    change.require("dataset_type", ref.datasetType.name)
+    change.touch(layout.table, (ref.datasetType.name, ref.run))
+    change.append_rows(layout.table, batch_rows(layout, (ref,), (file,), when))
+    return change
+
+
+def check_free(snapshot: Snapshot, ref: DatasetRef) -> DatasetLayout:
+    """Refuse a dataset whose run does not exist, or has its data ID already.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+    ref : `DatasetRef`
+        The dataset.
+
+    Returns
+    -------
+    layout : `DatasetLayout`
+        The table it belongs in.
+
+    Raises
+    ------
+    ConflictingDefinitionError
+        Raised if the data ID is taken.
+    MissingCollectionError
+        Raised if the run does not exist.
+    """
+    _check_run(snapshot, ref.run)
+    layout = dataset_layout(ref.datasetType.dimensions)
+    row = find_row(snapshot, layout, ref.datasetType.name, ref.run, ref.dataId.required_values)
+    if row is not None:
+        holder = row[layout.index("id")]
+        same = "it is there already" if holder == ref.id else f"its data ID is taken by dataset {holder}"
+        raise conflict([ref], [(0, same)])
+    return layout
 
 
 def remove_datasets(snapshot: Snapshot, refs: Sequence[DatasetRef]) -> Change | None:

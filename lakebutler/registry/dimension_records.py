@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from lakebutler.dimensions.arrow import record_from_row, record_to_row, records_to_table
 from lakebutler.dimensions.coordinate import DataCoordinate
@@ -43,7 +44,7 @@ class RecordCache:
 
     def __init__(self, universe: DimensionUniverse) -> None:
         self.universe = universe
-        self._kept: dict[str, tuple[object, dict[tuple[Any, ...], DimensionRecord | None]]] = {}
+        self._kept: dict[str, _Kept] = {}
 
     def fetch(self, snapshot: Snapshot, element: DimensionElement, key: tuple[Any, ...]) -> DimensionRecord | None:
         """Fetch one record.
@@ -62,29 +63,80 @@ class RecordCache:
         record : `DimensionRecord` or `None`
             `None` if there is none with this key.
         """
-        table = dimension_table(element.name)
-        if table not in snapshot.schemas():
-            return None
-        stamp = _stamp(snapshot, table)
         kept = self._kept.get(element.name)
-        if kept is None or kept[0] != stamp or len(kept[1]) > _CACHE_LIMIT:
-            kept = (stamp, {})
-            self._kept[element.name] = kept
-        records = kept[1]
-        if key in records:
-            return records[key]
-        rows = snapshot.find(table, tuple(element.required.names), key)
+        if kept is None or kept.snapshot is not snapshot:
+            kept = self._renew(snapshot, element, kept)
+        try:
+            return kept.records[key]
+        except KeyError:
+            if not kept.stamp:
+                return None
+        rows = snapshot.find(kept.table, kept.columns, key)
         record = record_from_row(element, rows[0]) if rows else None
-        records[key] = record
+        kept.records[key] = record
         return record
+
+    def _renew(self, snapshot: Snapshot, element: DimensionElement, kept: _Kept | None) -> _Kept:
+        if kept is None:
+            kept = _Kept(dimension_table(element.name), tuple(element.required.names))
+            self._kept[element.name] = kept
+        stamp = _stamp(snapshot, kept.table) if kept.table in snapshot.schemas() else ()
+        if kept.stamp != stamp or len(kept.records) > _CACHE_LIMIT:
+            kept.records = {}
+        kept.stamp, kept.snapshot = stamp, snapshot
+        return kept
+
+
+class _Kept:
+    """Records of one element, as they are in one snapshot."""
+
+    __slots__ = ("columns", "records", "snapshot", "stamp", "table")
+
+    def __init__(self, table: str, columns: tuple[str, ...]) -> None:
+        self.table = table
+        self.columns = columns
+        self.snapshot: Snapshot | None = None
+        self.stamp: tuple[tuple[int, ...], ...] = ()
+        self.records: dict[tuple[Any, ...], DimensionRecord | None] = {}
 
 
 def _stamp(snapshot: Snapshot, table: str) -> tuple[tuple[int, ...], ...]:
-    """What changes whenever the rows of a table do."""
+    """What changes whenever the rows of a table do; empty if there is no such table."""
     return tuple(
-        (id(layer), len(layer.store.rows), layer.tombstones.count, len(layer.slots), len(layer.deletes), place and stamp)
-        for place, (layer, stamp) in enumerate(snapshot.view(table).layers)
-    )
+        [
+            (id(layer), len(layer.store.rows), layer.tombstones.count, len(layer.slots), len(layer.deletes), place and stamp)
+            for place, (layer, stamp) in enumerate(snapshot.view(table).layers)
+        ]
+    ) or ((0,),)
+
+
+class _Step(NamedTuple):
+    """One element to look up on the way to a full data ID."""
+
+    name: str
+    element: DimensionElement
+    stored: bool
+    required: tuple[str, ...]
+    implied: tuple[str, ...]
+    must_exist: bool
+
+
+@lru_cache(maxsize=4096)
+def _steps(group: DimensionGroup) -> tuple[_Step, ...]:
+    steps = []
+    for name in group.lookup_order:
+        element = group.universe[name]
+        steps.append(
+            _Step(
+                name,
+                element,
+                element.has_own_table,
+                tuple(element.required.names),
+                tuple(element.implied.names),
+                element.has_own_table and isinstance(element, Dimension) and name in group.required,
+            )
+        )
+    return tuple(steps)
 
 
 def expand(
@@ -124,42 +176,35 @@ def expand(
     group = data_id.dimensions
     values: dict[str, Any] = dict(data_id.mapping)
     found: dict[str, DimensionRecord | None] = {}
-    for name in group.lookup_order:
-        element = group.universe[name]
-        record = records.get(name) if records is not None else None
+    for step in _steps(group):
+        record = records.get(step.name) if records else None
         if record is None:
-            record = _look_up(snapshot, cache, element, values)
-        found[name] = record
+            key = tuple([values.get(name) for name in step.required])
+            if None not in key:
+                if step.stored:
+                    record = cache.fetch(snapshot, step.element, key)
+                else:
+                    record = step.element.RecordClass.from_row(key)
+        found[step.name] = record
         if record is None:
-            if isinstance(element, Dimension) and name in group.required and element.has_own_table:
-                raise _no_record(element, values, snapshot)
-            for implied in element.implied.names if name in group.names else ():
+            if step.must_exist:
+                raise _no_record(step.element, values, snapshot)
+            for implied in step.implied:
                 values.setdefault(implied, None)
-            continue
-        _take_implied(element, record, values)
-    full = tuple(values.get(name) for name in group.data_coordinate_keys)
-    return DataCoordinate.from_full_values(group, full).expanded(found)
+        elif step.implied:
+            _take_implied(step, record, values)
+    full = tuple([values.get(name) for name in group.data_coordinate_keys])
+    return DataCoordinate.from_full_values(group, full, found)
 
 
-def _look_up(
-    snapshot: Snapshot, cache: RecordCache, element: DimensionElement, values: Mapping[str, Any]
-) -> DimensionRecord | None:
-    if not element.has_own_table:
-        return None
-    key = tuple(values.get(name) for name in element.required.names)
-    if any(value is None for value in key):
-        return None
-    return cache.fetch(snapshot, element, key)
-
-
-def _take_implied(element: DimensionElement, record: DimensionRecord, values: dict[str, Any]) -> None:
-    for implied in element.implied.names:
+def _take_implied(step: _Step, record: DimensionRecord, values: dict[str, Any]) -> None:
+    for implied in step.implied:
         value = getattr(record, implied)
         given = values.setdefault(implied, value)
         if given is not None and given != value:
             raise InconsistentDataIdError(
-                f"{implied}={given!r} in the data ID, but the {element.name} record says {value!r}",
-                hint=f"leave {implied} out: it follows from {element.name}",
+                f"{implied}={given!r} in the data ID, but the {step.name} record says {value!r}",
+                hint=f"leave {implied} out: it follows from {step.name}",
             )
         values[implied] = value
 

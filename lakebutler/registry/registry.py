@@ -229,6 +229,20 @@ class Registry:
 
         self.session.execute(build, op=op)
 
+    def check_free(self, ref: DatasetRef) -> None:
+        """Refuse a dataset whose run does not exist, or has its data ID already."""
+        datasets.check_free(self.snapshot, ref)
+
+    def add_one(self, ref: DatasetRef, file: FileRow, *, op: str) -> None:
+        """Add one dataset in one commit."""
+        when = now()
+
+        def build(snapshot: Snapshot) -> Change:
+            check_exist(snapshot, self.records, ref.datasetType.dimensions, [ref.dataId.required_values])
+            return datasets.insert_one(snapshot, ref, file, when)
+
+        self.session.execute(build, op=op)
+
     def present(self, refs: Sequence[DatasetRef]) -> set[int]:
         """Positions of the datasets that are there already, under the same ID.
 
