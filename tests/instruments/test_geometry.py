@@ -86,7 +86,9 @@ def test_real_detector_regions_come_out_to_a_millionth_of_an_arcsecond(shared_da
         region = detector_region(
             camera, detector, row["ra"], row["dec"], row["sky_angle"], padding_px=row["padding"]
         )
-        expected = ConvexPolygon.decode(bytes.fromhex(row["region"])).getVertices()
+        polygon = ConvexPolygon.decode(bytes.fromhex(row["region"]))
+        assert isinstance(polygon, ConvexPolygon)
+        expected = polygon.getVertices()
         found = region.getVertices()
         assert len(found) == len(expected)
         assert separation_arcsec([list(v) for v in found], [list(v) for v in expected]) < 1e-6

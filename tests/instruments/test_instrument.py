@@ -59,7 +59,7 @@ def test_a_different_description_is_refused_unless_it_is_to_replace(butler: Butl
     camera = load_camera("DemoCam")
     first = replace(camera.detectors[0], purpose="GUIDER")
     other = replace(camera, detectors=(first, *camera.detectors[1:]))
-    with pytest.raises(ConflictingDefinitionError, match="detector 0 of DemoCam .* purpose 'SCIENCE'"):
+    with pytest.raises(ConflictingDefinitionError, match=r"detector 0 of DemoCam .* purpose 'SCIENCE'"):
         register_instrument(butler, other)
     assert register_instrument(butler, other, update=True)["detector"] == 1
     (record,) = butler.query_dimension_records("detector", instrument="DemoCam", detector=0)
