@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pytest
 
@@ -85,7 +85,7 @@ class S3Server:
         """Return a prefix that nobody else uses."""
         return S3Root(f"s3://{BUCKET}/{name or uuid.uuid4().hex}", self.storage_options)
 
-    def __enter__(self) -> S3Server:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -132,7 +132,9 @@ class S3Server:
         try:
             while True:
                 try:
-                    with suppress(client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou):
+                    with suppress(
+                        client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou
+                    ):
                         client.create_bucket(Bucket=BUCKET)
                     client.put_object(Bucket=BUCKET, Key="ready", Body=b"yes")
                     return

@@ -28,6 +28,7 @@ class Change:
     """
 
     def __init__(self) -> None:
+        self._dirty = True
         self.tables: dict[str, TableSchema] = {}
         self.sets: dict[tuple[str, str], Any] = {}
         self.requires: set[tuple[str, str]] = set()
@@ -55,6 +56,7 @@ class Change:
 
     def create_table(self, schema: TableSchema) -> None:
         """Make a table."""
+        self._dirty = True
         self.tables[schema.name] = schema
 
     def append_rows(self, table: str, rows: Sequence[Key]) -> None:
@@ -63,16 +65,19 @@ class Change:
         Values are Python's: `str`, `int`, `float`, `bool`, `uuid.UUID`, `bytes`,
         `datetime.datetime` with a time zone, or `None`.
         """
+        self._dirty = True
         if len(rows):
             self._rows.setdefault(table, []).extend(rows)
 
     def append_table(self, table: str, data: pa.Table) -> None:
         """Add many rows; a nullable column that is missing is null throughout."""
+        self._dirty = True
         if data.num_rows:
             self.bulk.setdefault(table, []).append(data)
 
     def delete(self, table: str, columns: tuple[str, ...], keys: Iterable[Key]) -> None:
         """Remove the rows of earlier versions whose columns equal one of the keys."""
+        self._dirty = True
         if not columns:
             raise ValueError("a delete needs at least one column")
         wanted = dict.fromkeys(map(tuple, keys))
@@ -81,6 +86,7 @@ class Change:
 
     def set(self, kind: str, name: str, value: Any) -> None:
         """Set a named value, one that JSON can hold; `None` removes it."""
+        self._dirty = True
         self.sets[kind, name] = value
 
     def touch(self, table: str, scope: Key) -> None:
@@ -88,6 +94,7 @@ class Change:
 
         If another commit adds or removes rows there first, the change is built again.
         """
+        self._dirty = True
         self.touches.setdefault(table, set()).add(tuple(scope))
 
     def require(self, kind: str, name: str) -> None:
@@ -100,6 +107,7 @@ class Change:
         The deletes of the later change hit the rows of this one as well.  Both
         must have been applied to a snapshot (`Snapshot.apply`) before.
         """
+        self._dirty = True
         self._schemas.update(later._schemas)
         for table, by_columns in later.deletes.items():
             for columns, keys in by_columns.items():
@@ -152,6 +160,8 @@ class Change:
         TypeError, ValueError
             Raised if a value does not fit.
         """
+        if not self._dirty:
+            return
         for table in {*self._rows, *self.bulk, *self.deletes, *self.touches} - self._schemas.keys():
             schema = self.tables.get(table) or schemas.get(table)
             if schema is None:
@@ -171,9 +181,8 @@ class Change:
                 self._schemas[table].getter(columns)
                 by_columns[columns] = {check_key(columns, key): None for key in keys}
         for (kind, name), value in self.sets.items():
-            if not isinstance(kind, str) or not isinstance(name, str):
-                raise TypeError(f"the state {kind!r} {name!r} needs texts for its kind and name")
-            dump(value)
+            dump([kind, name, value])
+        self._dirty = False
 
     def _drop(self, table: str, columns: tuple[str, ...], keys: Mapping[Key, None]) -> None:
         """Take rows of this change out again."""
@@ -259,6 +268,8 @@ def cast_column(schema: TableSchema, name: str, column: pa.ChunkedArray) -> pa.C
     target = schema.arrow.field(name).type
     if column.type.equals(target):
         return column
+    if pa.types.is_timestamp(target) and pa.types.is_timestamp(column.type) and column.type.tz is None:
+        raise TypeError(f"column {name!r} of {schema.name!r} needs times with a time zone")
     try:
         if target == pa.uuid():
             if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -269,8 +280,6 @@ def cast_column(schema: TableSchema, name: str, column: pa.ChunkedArray) -> pa.C
             return column.cast(pa.binary(16)).cast(target)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        if pa.types.is_timestamp(target) and pa.types.is_timestamp(column.type) and column.type.tz is None:
-            raise TypeError("it has no time zone")
         return column.cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, TypeError) as error:
         raise TypeError(f"column {name!r} of {schema.name!r} cannot hold {column.type}: {error}") from None

@@ -113,7 +113,10 @@ def _table_json(layer: TableLayer, version: int) -> dict[str, Any]:
             for columns, pairs in keys.items()
         ],
         "deletes": [
-            {"columns": slot.columns, **file_json(schema, slot.columns, replace(slot.segment.file, version=slot.begin))}
+            {
+                "columns": slot.columns,
+                **file_json(schema, slot.columns, replace(slot.segment.file, version=slot.begin)),
+            }
             for slot in deletes
             if isinstance(slot.segment, FileSegment)
         ],
@@ -243,7 +246,9 @@ def _loader(schema: TableSchema, line: bytes) -> Any:
             raw = json.loads(line)["rows"]
             return [(int(version), decode_rows(schema, schema.names, rows)) for version, rows in raw]
         except (KeyError, TypeError, ValueError) as error:
-            raise RepositoryCorruptError(f"a checkpoint's rows of {schema.name!r} make no sense: {error!r}") from None
+            raise RepositoryCorruptError(
+                f"a checkpoint's rows of {schema.name!r} make no sense: {error!r}"
+            ) from None
 
     return load
 

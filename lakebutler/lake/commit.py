@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lakebutler.errors import CommitConflictError, CommitUnknownError, StorageError, StorageUncertainError
 from lakebutler.lake.change import Change
@@ -67,11 +67,13 @@ class Attempt:
         self.writer = FileWriter(lake.storage)
         self.why = ""
         self.queues = False
+        self.claiming = False
 
     def prepare(self) -> Prepared:
         """Write the files of the change, unless they are written."""
         if self.prepared is None:
-            assert self.change is not None and self.base is not None
+            assert self.change is not None
+            assert self.base is not None
             self.prepared = prepare(self.change, self.base.schemas(), self.writer)
         return self.prepared
 
@@ -94,18 +96,22 @@ class Attempt:
                     self.writer.discard(self.prepared.paths if self.prepared else ())
                     return done
                 if time.monotonic() > deadline:
-                    raise CommitConflictError(
-                        f"the commit lost every race for {_PATIENCE:.0f} s: {self.why or 'others were faster'}",
-                        hint="try again",
-                    )
+                    self._give_up()
                 if self.lake.storage.remote:
                     time.sleep(random.uniform(0, pause))
                     pause = min(2 * pause, 0.2)
         except CommitUnknownError:
             raise  # its files may be part of a version
         except BaseException:
-            self.writer.discard()
+            if not self.claiming:  # else its files may be part of a version, too
+                self.writer.discard()
             raise
+
+    def _give_up(self) -> NoReturn:
+        why = self.why or "others were faster"
+        raise CommitConflictError(
+            f"the commit lost every race for {_PATIENCE:.0f} s: {why}", hint="try again"
+        )
 
     def _try_once(self) -> Snapshot | None:
         """Try for the next number; return `None` if it has to be tried again."""
@@ -158,6 +164,7 @@ class Attempt:
         )
         data = encode_entry(header, prepared.text)
         head = Head(header.version, self.txid, data[-67:-3].decode(), now)
+        self.claiming = True  # an interrupt from here on may hide that it was made
         try:
             storage.create(log_path(header.version), data)
         except FileExistsError:

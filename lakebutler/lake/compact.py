@@ -26,7 +26,11 @@ MOST_DELETES = 10_000
 
 def needs_compaction(layer: TableLayer, version: int) -> bool:
     """Whether a table has so many small parts that reading it suffers."""
-    if layer.live_rows > MOST_ROWS or layer.tombstones.count > MOST_DELETES or len(layer.deletes) > MOST_FILES:
+    if (
+        layer.live_rows > MOST_ROWS
+        or layer.tombstones.count > MOST_DELETES
+        or len(layer.deletes) > MOST_FILES
+    ):
         return True
     return len(layer.slots) > MOST_FILES and len(_small(layer.live_slots(version))) > MOST_FILES
 
@@ -102,4 +106,6 @@ class Compaction:
         written = pa.concat_tables([shape(part, schema.arrow) for part in parts]) if parts else data
         wanted = sort_table(schema, data).table
         if not sort_table(schema, written).table.equals(wanted):
-            raise RepositoryCorruptError(f"compaction of {self.table!r} would have changed its rows; left as it was")
+            raise RepositoryCorruptError(
+                f"compaction of {self.table!r} would have changed its rows; left as it was"
+            )

@@ -200,9 +200,7 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         )
 
 
-def _result(
-    connection: duckdb.DuckDBPyConnection, sql: str, params: Any, snapshot: Snapshot
-) -> pa.Table:
+def _result(connection: duckdb.DuckDBPyConnection, sql: str, params: Any, snapshot: Snapshot) -> pa.Table:
     import duckdb
 
     try:

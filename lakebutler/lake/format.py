@@ -12,7 +12,14 @@ from lakebutler.errors import NotARepositoryError, RepositoryCorruptError, Repos
 from lakebutler.lake.naming import FORMAT, dump, seal, unseal
 from lakebutler.lake.storage import Storage
 
-__all__ = ["FORMAT_VERSION", "KNOWN_FEATURES", "RepositoryFormat", "check_writable", "make_format", "read_format"]
+__all__ = [
+    "FORMAT_VERSION",
+    "KNOWN_FEATURES",
+    "RepositoryFormat",
+    "check_writable",
+    "make_format",
+    "read_format",
+]
 
 FORMAT_VERSION = 1
 KNOWN_FEATURES: frozenset[str] = frozenset()
@@ -78,23 +85,28 @@ def read_format(storage: Storage) -> RepositoryFormat:
     where = f"{FORMAT} in {storage.url}"
     try:
         raw = json.loads(data)
-        if raw["format"] != "lakebutler":
-            raise ValueError(f"it is of format {raw['format']!r}")
         # A newer format may seal its file in another way, so this is asked first.
         least = raw["min_reader"]
         unknown = sorted(set(raw["features"]) - KNOWN_FEATURES)
         made = RepositoryFormat(
-            str(raw["repo_id"]), int(raw["version"]), int(least), int(raw["min_writer"]), tuple(raw["features"])
+            str(raw["repo_id"]),
+            int(raw["version"]),
+            int(least),
+            int(raw["min_writer"]),
+            tuple(raw["features"]),
         )
-        if not _ID.match(made.repo_id):
-            raise ValueError(f"{made.repo_id!r} is no UUID")
+        sane = raw["format"] == "lakebutler" and _ID.match(made.repo_id) is not None
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         unseal(data, where)
         raise RepositoryCorruptError(f"{where} makes no sense: {error!r}") from None
+    if not sane:
+        raise RepositoryCorruptError(f"{where} is not that of a lakebutler repository")
     if made.min_reader > FORMAT_VERSION or unknown:
-        needs = f"features {', '.join(map(repr, unknown))}" if unknown else f"format version {made.min_reader}"
+        needs = (
+            f"features {', '.join(map(repr, unknown))}" if unknown else f"format version {made.min_reader}"
+        )
         raise RepositoryFormatError(
-            f"{storage.url} needs {needs}, and this version of lakebutler knows format version {FORMAT_VERSION}",
+            f"{storage.url} needs {needs}, and this lakebutler knows format version {FORMAT_VERSION}",
             hint="upgrade lakebutler",
         )
     unseal(data, where)

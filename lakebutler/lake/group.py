@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from lakebutler.lake.schema import TableSchema
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 __all__ = ["ByteCache", "KeyColumn", "SortedKeys", "getters", "microseconds"]
@@ -106,7 +105,7 @@ class KeyColumn:
         self.array = self.array[:0].copy()
         self._codes = {}
 
-    def _encode_texts(self, column: pa.Array) -> np.ndarray[Any, Any]:
+    def _encode_texts(self, column: pa.Array) -> Any:
         import numpy as np
         import pyarrow as pa
 
@@ -154,7 +153,7 @@ class KeyColumn:
         return array.dtype.type(value)
 
 
-def _numbers(kind: str, column: pa.Array) -> np.ndarray[Any, Any]:
+def _numbers(kind: str, column: pa.Array) -> Any:
     import numpy as np
     import pyarrow as pa
 
@@ -236,7 +235,7 @@ def getters(kind: str, column: pa.Array) -> Callable[[int], Any]:
     import pyarrow as pa
 
     if column.null_count == len(column):
-        return lambda i: None
+        return lambda _: None
     if pa.types.is_dictionary(column.type):
         return _dictionary_getter(column)
     if kind == "uuid":
@@ -256,7 +255,7 @@ def _dictionary_getter(column: pa.Array) -> Callable[[int], Any]:
     values: list[Any] = [*column.dictionary.to_pylist(), None]
     if len(values) == 2 and not column.null_count:
         only = values[0]
-        return lambda i: only
+        return lambda _: only
     codes = column.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
     return lambda i: values[codes[i]]
 

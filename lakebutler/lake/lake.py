@@ -11,9 +11,15 @@ from typing import Any
 
 from lakebutler.errors import RepositoryCorruptError, RepositoryError, RepositoryExistsError
 from lakebutler.lake.change import Change
+from lakebutler.lake.checkpoint import (
+    LATEST,
+    last_checkpoint,
+    load_state,
+    prune_checkpoints,
+    write_checkpoint,
+)
 from lakebutler.lake.commit import Attempt
 from lakebutler.lake.compact import Compaction, needs_compaction
-from lakebutler.lake.checkpoint import LATEST, last_checkpoint, load_state, prune_checkpoints, write_checkpoint
 from lakebutler.lake.entry import Action, Entry
 from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, read_format
 from lakebutler.lake.history import boot_time, extend_state, find_version

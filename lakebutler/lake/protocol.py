@@ -171,4 +171,3 @@ def _scopes_of(schema: TableSchema, columns: tuple[str, ...], keys: Iterable[Key
 def _widen(deletes: dict[str, set[Key] | None], table: str, scopes: set[Key] | None) -> None:
     known = deletes.setdefault(table, set())
     deletes[table] = None if known is None or scopes is None else known | scopes
-

@@ -81,15 +81,15 @@ def relation(
     names = list(columns) if columns is not None else list(view.schema.names)
     out = Relation("")
     wanted = ", ".join(f"f.{quote(name)}" for name in names)
-    parts = []
+    parts: list[str] = []
     groups: dict[tuple[int, int], list[Slot]] = {}
     stamps = [_delete_stamps(layer, stamp) for layer, stamp in view.layers]
     for place, slot in view.segments(scopes) if slots is None else ((0, slot) for slot in slots):
         groups.setdefault((place, bisect_right(stamps[place], slot.version)), []).append(slot)
-    for number, ((place, _), slots) in enumerate(groups.items()):
-        anti = list(_anti(view, place, slots[0].version, f"{table}#{number}", out))
-        for source in _sources(slots, f"{table}#{number}", out):
-            parts.append(f"SELECT {wanted} FROM {source} f" + "".join(anti))
+    for number, ((place, _), alike) in enumerate(groups.items()):
+        anti = list(_anti(view, place, alike[0].version, f"{table}#{number}", out))
+        sources = _sources(alike, f"{table}#{number}", out)
+        parts.extend(f"SELECT {wanted} FROM {source} f" + "".join(anti) for source in sources)
     rows = view.memory_rows()
     if rows or not parts:
         name = f"{table}#rows"
@@ -168,7 +168,9 @@ def match(
         return _match_few(snapshot, table, columns, keys, names, filters, target)
     from lakebutler.lake.engine import run
 
-    source = relation(snapshot, table, list(dict.fromkeys([*names, *columns, *filters])), _scopes(schema, filters))
+    source = relation(
+        snapshot, table, list(dict.fromkeys([*names, *columns, *filters])), _scopes(schema, filters)
+    )
     keyed = keys.append_column("_key", pa.array(range(keys.num_rows), pa.int64()))
     nulls = {name for name in columns if keys.column(name).null_count}
     on = " AND ".join(
@@ -176,7 +178,8 @@ def match(
     )
     condition, values = _condition(filters)
     wanted = ", ".join(f"f.{quote(name)}" for name in names)
-    sql = f"SELECT {wanted}{', ' if wanted else ''}k._key FROM ({source.sql}) f JOIN \"#keys\" k ON {on}{condition}"
+    wanted += ", k._key" if wanted else "k._key"
+    sql = f'SELECT {wanted} FROM ({source.sql}) f JOIN "#keys" k ON {on}{condition}'
     return shape(run(snapshot, sql, {**source.tables, "#keys": keyed}, values), target)
 
 
@@ -205,9 +208,7 @@ def _match_few(
     return pa.table([*found.columns, pa.array(numbers, pa.int64())], schema=target)
 
 
-def scan(
-    snapshot: Snapshot, table: str, columns: Sequence[str] | None, where: Mapping[str, Any]
-) -> pa.Table:
+def scan(snapshot: Snapshot, table: str, columns: Sequence[str] | None, where: Mapping[str, Any]) -> pa.Table:
     """Return rows; see `Snapshot.scan`."""
     import pyarrow as pa
 
@@ -219,9 +220,7 @@ def scan(
     scopes = _scopes(schema, filters)
     needed = list(dict.fromkeys([*names, *filters]))
     found = list(view.segments(scopes))
-    if any(
-        layer.may_delete for place, _ in found for layer, _ in view.layers[place:]
-    ):
+    if any(layer.may_delete for place, _ in found for layer, _ in view.layers[place:]):
         from lakebutler.lake.engine import run
 
         source = relation(snapshot, table, needed, scopes)

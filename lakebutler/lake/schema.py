@@ -53,7 +53,7 @@ class Column:
     nullable: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.match(self.name):
+        if not _NAME.match(self.name):
             raise ValueError(f"{self.name!r} cannot be the name of a column")
         if self.type not in COLUMN_TYPES:
             raise ValueError(f"column {self.name!r} has the unknown type {self.type!r}")
@@ -90,7 +90,7 @@ class TableSchema:
     id: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.match(self.name):
+        if not _NAME.match(self.name):
             raise ValueError(f"{self.name!r} cannot be the name of a table")
         object.__setattr__(self, "columns", tuple(self.columns))
         object.__setattr__(self, "sort", tuple(self.sort))
@@ -102,7 +102,9 @@ class TableSchema:
         if unknown or len(set(self.sort)) != len(self.sort):
             raise ValueError(f"table {self.name!r} cannot be sorted by {self.sort!r}")
         if self.scope != self.sort[: len(self.scope)]:
-            raise ValueError(f"scope {self.scope!r} of {self.name!r} does not lead its sort order {self.sort!r}")
+            raise ValueError(
+                f"scope {self.scope!r} of {self.name!r} does not lead its sort order {self.sort!r}"
+            )
         if self.id is not None and (self.id not in names or self.column(self.id).type != "uuid"):
             raise ValueError(f"the id {self.id!r} of table {self.name!r} is not one of its uuid columns")
 
@@ -212,7 +214,9 @@ class TableSchema:
             Raised if there are too many or too few values.
         """
         if len(key) != len(columns):
-            raise ValueError(f"a key over {columns!r} of {self.name!r} has {len(columns)} values, not {len(key)}")
+            raise ValueError(
+                f"a key over {columns!r} of {self.name!r} has {len(columns)} values, not {len(key)}"
+            )
         checks, position = self._checks, self.position
         for name, value in zip(columns, key, strict=True):
             exact, _, passes = checks[position[name]]
@@ -283,9 +287,9 @@ def _make_getter(places: list[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ..
 def _to_str(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not text")
-    value = str(value)
-    value.encode()
-    return value
+    text = str(value)
+    text.encode()
+    return text
 
 
 def _to_int(value: Any) -> int:

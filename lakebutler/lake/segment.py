@@ -52,7 +52,9 @@ class SegmentStore:
         self.files = ByteCache(256)
         self._segments: dict[Any, FileSegment] = {}
 
-    def segment(self, schema: TableSchema, file: DataFile, sort: tuple[str, ...] | None = None) -> FileSegment:
+    def segment(
+        self, schema: TableSchema, file: DataFile, sort: tuple[str, ...] | None = None
+    ) -> FileSegment:
         """Return the segment for a file, always the same one."""
         key = (file.path, file.sha256, schema.name, sort)
         found = self._segments.get(key)
@@ -135,7 +137,7 @@ class FileSegment(Segment):
         if opened is None:
             opened = self._open()
             self._store.files.put(self.file.path, opened, 1)
-        return opened  # type: ignore[no-any-return]
+        return opened
 
     def _open(self) -> pq.ParquetFile:
         import pyarrow as pa
@@ -168,12 +170,12 @@ class FileSegment(Segment):
         try:
             raw = json.loads((metadata.metadata or {})[PARQUET_KEY])["first"]
             firsts = decode_rows(self.schema, self.sort, raw)
-            if len(firsts) != metadata.num_row_groups:
-                raise ValueError("it is of another length")
         except (KeyError, TypeError, ValueError) as error:
             raise RepositoryCorruptError(
                 f"{self.file.path} does not say where its row groups begin: {error!r}"
             ) from None
+        if len(firsts) != metadata.num_row_groups:
+            raise RepositoryCorruptError(f"{self.file.path} does not say where all its row groups begin")
         return firsts
 
     def _prefix_firsts(self, n: int) -> list[Any]:

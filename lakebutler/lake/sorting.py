@@ -11,7 +11,6 @@ from lakebutler.lake.group import flat
 from lakebutler.lake.schema import TableSchema
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 __all__ = ["Sorted", "count_scopes", "rows_to_table", "sort_table"]
@@ -95,12 +94,12 @@ def rows_to_table(schema: TableSchema, rows: Sequence[Key], names: Sequence[str]
     return pa.table(arrays, schema=target)
 
 
-def _codes(kind: str, column: pa.Array) -> list[np.ndarray[Any, Any]]:
+def _codes(kind: str, column: pa.Array) -> list[Any]:
     """Return arrays whose order, one after the other, is that of the column."""
     import numpy as np
     import pyarrow as pa
 
-    valid: list[np.ndarray[Any, Any]] = []
+    valid: list[Any] = []
     if column.null_count:
         valid = [column.is_valid().to_numpy(zero_copy_only=False)]
     match kind:
@@ -114,7 +113,7 @@ def _codes(kind: str, column: pa.Array) -> list[np.ndarray[Any, Any]]:
     return [*valid, np.asarray(column.fill_null(zero))]
 
 
-def _ranks(column: pa.Array) -> np.ndarray[Any, Any]:
+def _ranks(column: pa.Array) -> Any:
     import numpy as np
     import pyarrow as pa
 
@@ -127,7 +126,7 @@ def _ranks(column: pa.Array) -> np.ndarray[Any, Any]:
     return rank[column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)]
 
 
-def _is_sorted(codes: Sequence[np.ndarray[Any, Any]]) -> bool:
+def _is_sorted(codes: Sequence[Any]) -> bool:
     import numpy as np
 
     open_rows = np.ones(len(codes[0]) - 1, dtype=bool)

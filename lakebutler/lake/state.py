@@ -84,7 +84,10 @@ class LakeState:
         """
         header, head = entry.header, self.head
         where = f"{log_path(entry.version)} in {self.segments.storage.url}"
-        if header.version != head.version + 1 or (header.prev_txid, header.prev_sha256) != (head.txid, head.sha256):
+        if header.version != head.version + 1 or (header.prev_txid, header.prev_sha256) != (
+            head.txid,
+            head.sha256,
+        ):
             raise RepositoryCorruptError(
                 f"{where} does not follow on version {head.version}: it was made for another history",
                 hint="restore the log from one copy of the repository",
@@ -156,5 +159,5 @@ class LakeState:
                 layer.remove_file(slot.segment, version)
                 return
         raise RepositoryCorruptError(
-            f"{log_path(version)} in {self.segments.storage.url} removes {path}, which is not part of {table!r}"
+            f"{log_path(version)} in {self.segments.storage.url} removes {path}, not part of {table!r}"
         )

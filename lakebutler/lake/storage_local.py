@@ -79,7 +79,7 @@ class LocalStorage(Storage):
         try:
             fd, temporary = self._open_temporary(folder)
         except FileNotFoundError:
-            _make_folders(self.root, folder)
+            _make_folders(folder)
             fd, temporary = self._open_temporary(folder)
         try:
             try:
@@ -122,7 +122,7 @@ class LocalStorage(Storage):
             try:
                 fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
             except FileNotFoundError:
-                _make_folders(self.root, folder)
+                _make_folders(folder)
                 fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
             try:
                 try:
@@ -147,7 +147,11 @@ class LocalStorage(Storage):
             with os.scandir(folder) as entries:
                 for entry in entries:
                     path = prefix + entry.name
-                    if path > after and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                    if (
+                        path > after
+                        and not entry.name.startswith(".")
+                        and entry.is_file(follow_symlinks=False)
+                    ):
                         found.append((path, entry))
         except (FileNotFoundError, NotADirectoryError):
             return
@@ -263,7 +267,7 @@ def _sync_folder(folder: str) -> None:
         os.close(fd)
 
 
-def _make_folders(root: str, folder: str) -> None:
+def _make_folders(folder: str) -> None:
     """Make a folder and those above it, each one durable in its parent."""
     missing = []
     while not os.path.isdir(folder):

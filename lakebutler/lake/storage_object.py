@@ -126,7 +126,7 @@ class ObjectStorage(Storage):
             )
         except FileExistsError:
             raise FileExistsError(errno.EEXIST, "file exists", path) from None
-        except Exception as error:  # noqa: BLE001 - every way in which a network fails
+        except Exception as error:
             status = _status(error)
             if status in _REFUSED:
                 raise FileExistsError(errno.EEXIST, "file exists", path) from None
@@ -152,7 +152,7 @@ class ObjectStorage(Storage):
         finally:
             self.delete([probe])
         raise UnsafeStoreError(
-            f"{endpoint} ignores conditional writes (If-None-Match), so that commits to {self.url} could be lost",
+            f"{endpoint} ignores conditional writes (If-None-Match): commits to {self.url} could be lost",
             hint="use a store that honours them: AWS S3, MinIO, SeaweedFS, Ceph ...",
         )
 

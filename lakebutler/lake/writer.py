@@ -116,14 +116,14 @@ def _small_or_file(
     """Yield the rows and deletes of a change, each in the entry or in files, with its JSON."""
     small: list[tuple[Action, str, int]] = []
     large: list[Action] = []
-    for action in _row_actions(change):
-        count = len(action.rows) if isinstance(action, Rows) else len(action.keys)
-        if action.table in change.bulk and isinstance(action, Rows):
+    for given in _row_actions(change):
+        count = len(given.rows) if isinstance(given, Rows) else len(given.keys)
+        if given.table in change.bulk and isinstance(given, Rows):
             continue
         if count > INLINE_ROWS:
-            large.append(action)
+            large.append(given)
             continue
-        small.append((action, dump(encode_action(action, schemas)), count))
+        small.append((given, dump(encode_action(given, schemas)), count))
     small.sort(key=lambda item: len(item[1]))
     rows = sum(count for *_, count in small)
     size = sum(len(text) for _, text, _ in small)
@@ -197,7 +197,9 @@ class FileWriter:
         self._bulk[schema.name] = (data, files)
         return files
 
-    def write_rows(self, schema: TableSchema, data: pa.Table, version: int | None = None) -> Iterator[DataFile]:
+    def write_rows(
+        self, schema: TableSchema, data: pa.Table, version: int | None = None
+    ) -> Iterator[DataFile]:
         """Write rows into as few files as is good: a large scope has its own.
 
         Parameters
@@ -317,7 +319,10 @@ def _expect(change: Change, schemas: Mapping[str, TableSchema]) -> dict[str, Any
     out: dict[str, Any] = {}
     if change.touches:
         out["touch"] = {
-            table: [list(scope) for scope in encode_rows(schemas[table], schemas[table].scope, sorted(scopes, key=repr))]
+            table: [
+                list(scope)
+                for scope in encode_rows(schemas[table], schemas[table].scope, sorted(scopes, key=repr))
+            ]
             for table, scopes in sorted(change.touches.items())
         }
     if change.requires:
