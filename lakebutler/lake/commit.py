@@ -168,7 +168,7 @@ class Attempt:
         try:
             storage.create(log_path(header.version), data)
         except FileExistsError:
-            return head if self._is_ours(head) else None
+            return self._ours(head)
         except StorageUncertainError as error:
             if not storage.remote:
                 raise CommitUnknownError(
@@ -176,7 +176,10 @@ class Attempt:
                     hint="ask again: Lake.committed(txid)",
                     txid=self.txid,
                 ) from error
-            return head if self._is_ours(head) else None
+            return self._ours(head)
+        except StorageError:
+            self.claiming = False
+            raise
         if self.lake.is_void(head.version):
             storage.delete([log_path(head.version)])
             self.lake.reload()
@@ -184,8 +187,11 @@ class Attempt:
             return None
         return head
 
-    def _is_ours(self, head: Head) -> bool:
-        """Whether the entry that is there now is the one that we tried to make."""
+    def _ours(self, head: Head) -> Head | None:
+        """Return the entry that is there now, if it is the one that we tried to make.
+
+        It may be from an earlier attempt at the same number, whose answer was lost.
+        """
         try:
             entry = read_entry(self.lake.storage, head.version)
         except StorageError as error:
@@ -194,7 +200,10 @@ class Attempt:
                 hint=f"ask later: Lake.committed({self.txid!r})",
                 txid=self.txid,
             ) from error
-        return entry is not None and entry.txid == self.txid and entry.sha256 == head.sha256
+        if entry is not None and entry.txid == self.txid:
+            return Head(entry.version, entry.txid, entry.sha256, entry.time)
+        self.claiming = entry is None  # a request whose answer was lost may still arrive
+        return None
 
 
 def _is_large(change: Change) -> bool:
