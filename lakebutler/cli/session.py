@@ -22,7 +22,15 @@ from lakebutler.progress import NullProgress, Progress
 if TYPE_CHECKING:
     from lakebutler.butler.butler import Butler
 
-__all__ = ["ENVIRONMENT", "Session", "first_is_repository", "looks_like_place", "pass_session", "say"]
+__all__ = [
+    "ENVIRONMENT",
+    "Session",
+    "counted",
+    "first_is_repository",
+    "looks_like_place",
+    "pass_session",
+    "say",
+]
 
 ENVIRONMENT = "LAKEBUTLER_REPO"
 """Environment variable that names the repository."""
@@ -37,6 +45,24 @@ def say(message: str) -> None:
         The line.
     """
     click.echo(message, err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun.
+
+    Parameters
+    ----------
+    number : `int`
+        How many.
+    noun : `str`
+        Of what, in the singular.
+
+    Returns
+    -------
+    text : `str`
+        ``1 file``, ``2 files``.
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def looks_like_place(text: str) -> bool:

@@ -13,7 +13,7 @@ from lakebutler.cli.names import match_collections, one_dataset_type
 from lakebutler.cli.options import Selection, selection_options
 from lakebutler.cli.refine import split_names
 from lakebutler.cli.select import select_datasets
-from lakebutler.cli.session import Session, pass_session
+from lakebutler.cli.session import Session, counted, pass_session
 from lakebutler.cli.verb import Verb
 from lakebutler.errors import CollectionTypeError, InvalidQueryError
 
@@ -128,7 +128,7 @@ def associate(
         with butler.transaction():
             butler.collections.register(collection, CollectionType.TAGGED)
             butler.registry.associate(collection, refs)
-    click.echo(f"{collection}: {len(refs)} dataset{'' if len(refs) == 1 else 's'} associated")
+    click.echo(f"{collection}: {counted(len(refs), 'dataset')} associated")
     if exit_code and not refs:
         ctx.exit(NOTHING_FOUND)
 

@@ -17,7 +17,7 @@ from lakebutler.cli.output import Listing, emit
 from lakebutler.cli.refine import split_names
 from lakebutler.cli.retrieve import retrieve
 from lakebutler.cli.select import select_datasets
-from lakebutler.cli.session import Session, pass_session
+from lakebutler.cli.session import Session, counted, pass_session
 from lakebutler.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -181,6 +181,6 @@ def retrieve_artifacts(
         )
     if verbose:
         emit(Listing(("file",), [(path,) for path in made]))
-    click.echo(f"{destination}: {len(made)} file{'' if len(made) == 1 else 's'} of {len(refs)} datasets")
+    click.echo(f"{destination}: {counted(len(made), 'file')} of {counted(len(refs), 'dataset')}")
     if exit_code and not refs:
         ctx.exit(NOTHING_FOUND)

@@ -10,7 +10,7 @@ import click
 from lakebutler.cli.failure import USER_ERROR
 from lakebutler.cli.options import transfer_option
 from lakebutler.cli.output import Listing, emit, format_options
-from lakebutler.cli.session import Session, pass_session, say
+from lakebutler.cli.session import Session, counted, pass_session, say
 from lakebutler.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ def register_instrument(session: Session, *, instrument: tuple[str, ...], update
     butler = session.butler(writeable=True)
     for camera in cameras:
         added = register(butler, camera, update=update)
+        detectors, filters = (
+            counted(len(camera.detectors), "detector"),
+            counted(len(camera.filters), "filter"),
+        )
         word = "registered" if any(added.values()) else "already registered"
         click.echo(
             f"{word}: {camera.name} ({len(camera.detectors)} detectors, {len(camera.filters)} filters)"
@@ -119,4 +123,4 @@ def _summarise(result: IngestReport) -> None:
         say(f"... and {len(result.rejected) - _SHOWN} more; --report lists all")
     for note in result.notes:
         say(note)
-    click.echo(f"{result.run or 'nothing'}: {result.datasets} datasets ingested; {result}")
+    click.echo(f"{result.run or 'nothing'}: {counted(result.datasets, 'dataset')} ingested; {result}")
