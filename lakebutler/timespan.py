@@ -58,7 +58,7 @@ def time_to_nsec(time: Time) -> int:
     if tai.shape:
         raise TypeError(f"a timespan needs single times, not an array of shape {tai.shape}")
     jd1, jd2 = float(tai.jd1), float(tai.jd2)
-    if math.isnan(jd1 + jd2):
+    if math.isnan(jd1 + jd2) or (tai.masked and tai.mask.any()):
         raise ValueError("a masked time cannot bound a timespan")
     # In whole numbers: both parts are multiples of powers of two.
     whole, unit = (jd1 - _EPOCH_JD).as_integer_ratio()

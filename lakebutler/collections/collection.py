@@ -86,8 +86,11 @@ class CollectionType(enum.IntEnum):
     def __str__(self) -> str:
         return self.name
 
+    def __format__(self, spec: str) -> str:
+        return format(self.name, spec)
 
-@dataclass(frozen=True, order=True, slots=True)
+
+@dataclass(frozen=True, slots=True)
 class CollectionInfo:
     """What is known of a collection."""
 
@@ -108,3 +111,6 @@ class CollectionInfo:
 
     dataset_types: frozenset[str] | None = None
     """Names of the dataset types in it; `None` if nobody looked."""
+
+    def __lt__(self, other: CollectionInfo) -> bool:
+        return self.name < other.name

@@ -101,10 +101,10 @@ class DatasetType:
         "_hash",
         "_is_calibration",
         "_parent",
-        "_parent_name",
         "_storage_class",
         "dimensions",
         "name",
+        "parentStorageClass_name",
         "storageClass_name",
     )
 
@@ -119,9 +119,11 @@ class DatasetType:
     storageClass_name: str
     """Name of the storage class."""
 
+    parentStorageClass_name: str | None
+    """Name of the composite's storage class, for a component."""
+
     _storage_class: StorageClass | None
     _parent: StorageClass | None
-    _parent_name: str | None
     _is_calibration: bool
     _hash: int
 
@@ -154,7 +156,7 @@ class DatasetType:
         set_(self, "storageClass_name", _storage_class_name(storageClass))
         set_(self, "_storage_class", None if isinstance(storageClass, str) else storageClass)
         parent = None if parentStorageClass is None else _storage_class_name(parentStorageClass)
-        set_(self, "_parent_name", parent)
+        set_(self, "parentStorageClass_name", parent)
         set_(self, "_parent", None if isinstance(parentStorageClass, str) else parentStorageClass)
         set_(self, "_is_calibration", bool(isCalibration))
         set_(self, "_hash", hash((name, group, self.storageClass_name, parent)))
@@ -179,7 +181,7 @@ class DatasetType:
     @property
     def parentStorageClass(self) -> StorageClass | None:
         """Storage class of the composite that this is a component of."""
-        name: str | None = self._parent_name
+        name: str | None = self.parentStorageClass_name
         found: StorageClass | None = self._parent
         if found is None and name is not None:
             found = _find_storage_class(name)
@@ -225,7 +227,7 @@ class DatasetType:
                 f"dataset type {self.name!r} ({self.storageClass_name}) cannot be read as {name!r}",
                 hint=f"{other.pytype_name} cannot be made of {self.storageClass.pytype_name}",
             )
-        parent = self._parent if self._parent is not None else self._parent_name
+        parent = self._parent if self._parent is not None else self.parentStorageClass_name
         return DatasetType(self.name, self.dimensions, other, parent, isCalibration=self.isCalibration())
 
     def is_compatible_with(self, other: DatasetType) -> bool:
@@ -251,7 +253,7 @@ class DatasetType:
         ):
             return False
         try:
-            if self._parent_name != other._parent_name:
+            if self.parentStorageClass_name != other.parentStorageClass_name:
                 mine, theirs = self.parentStorageClass, other.parentStorageClass
                 if mine is None or theirs is None or not mine.can_convert(theirs):
                     return False
@@ -412,7 +414,7 @@ class DatasetType:
         DatasetTypeError
             If this is no component.
         """
-        parent = self._parent if self._parent is not None else self._parent_name
+        parent = self._parent if self._parent is not None else self.parentStorageClass_name
         if parent is None:
             raise DatasetTypeError(f"dataset type {self.name!r} is no component")
         return DatasetType(
@@ -440,7 +442,7 @@ class DatasetType:
             self.name,
             universe.conform(self.dimensions.required_names),
             self._storage_class or self.storageClass_name,
-            self._parent if self._parent is not None else self._parent_name,
+            self._parent if self._parent is not None else self.parentStorageClass_name,
             isCalibration=self.isCalibration(),
         )
 
@@ -454,7 +456,7 @@ class DatasetType:
             and self.name == other.name
             and self.dimensions == other.dimensions
             and self.storageClass_name == other.storageClass_name
-            and self._parent_name == other._parent_name
+            and self.parentStorageClass_name == other.parentStorageClass_name
             and self._is_calibration == other._is_calibration
         )
 
@@ -465,7 +467,13 @@ class DatasetType:
         return self.name < other.name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = (self.name, self.dimensions, self.storageClass_name, self._parent_name, self._is_calibration)
+        state = (
+            self.name,
+            self.dimensions,
+            self.storageClass_name,
+            self.parentStorageClass_name,
+            self._is_calibration,
+        )
         return _rebuild, state
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DatasetType:
@@ -479,7 +487,7 @@ class DatasetType:
         return f"DatasetType({self.name!r}, {names!r}, {self.storageClass_name!r}{self._tail(repr)})"
 
     def _tail(self, show: Any) -> str:
-        parent = self._parent_name
+        parent = self.parentStorageClass_name
         text = f", parentStorageClass={show(parent)}" if parent is not None else ""
         return text + (", isCalibration=True" if self.isCalibration() else "")
 
@@ -504,8 +512,8 @@ class DatasetType:
             "storageClass": self.storageClass_name,
             "dimensions": self.dimensions.to_simple(),
         }
-        if self._parent_name is not None:
-            simple["parentStorageClass"] = self._parent_name
+        if self.parentStorageClass_name is not None:
+            simple["parentStorageClass"] = self.parentStorageClass_name
         if self.isCalibration():
             simple["isCalibration"] = True
         return simple

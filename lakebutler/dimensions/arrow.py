@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.dimensions.columns import ColumnSpec, check_range, forbidden_characters
 from lakebutler.dimensions.elements import DimensionElement
-from lakebutler.dimensions.records import DimensionRecord
+from lakebutler.dimensions.records import DimensionRecord, encode_region
 from lakebutler.errors import DimensionValueError
+from lakebutler.timespan import Timespan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,18 +154,69 @@ def records_to_table(
     Raises
     ------
     DimensionNameError, DimensionValueError
-        As for making a record; the message says which one.
+        As for making a record.
     """
     import pyarrow as pa
 
-    rows = records_to_rows(element, records)
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(element_columns(element))
     types = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
     types["binary"] = pa.binary()
     schema = pa.schema([(name, types[kind]) for name, kind in element_columns(element)])
-    return pa.Table.from_arrays(
-        [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)], schema=schema
-    )
+    columns = _columns_of_mappings(element, records)
+    if columns is None:
+        rows = records_to_rows(element, records)
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _columns_of_mappings(element: DimensionElement, records: Sequence[Any]) -> list[Sequence[Any]] | None:
+    """Check plain dictionaries column by column; `None` if they need to be looked at one by one."""
+    layout = element.RecordClass.layout
+    if set(map(type, records)) != {dict}:
+        return None
+    if not set().union(*records) <= set(element.schema.names):
+        return None
+    columns: list[Sequence[Any]] = []
+    for column in layout.plain:
+        values = _check_column(column, [record.get(column.name) for record in records])
+        if values is None:
+            return None
+        columns.append(values)
+    if layout.region >= 0:
+        regions = [record.get("region") for record in records]
+        if any(
+            isinstance(r, str) or not (r is None or type(r) is bytes or hasattr(r, "encode")) for r in regions
+        ):
+            return None
+        columns.append([encode_region(region) for region in regions])
+    if layout.timespan >= 0:
+        spans = [record.get("timespan") for record in records]
+        if not set(map(type, spans)) <= {Timespan, NoneType}:
+            return None
+        bounds = [(None, None) if span is None else span.nsec for span in spans]
+        columns += [[begin for begin, _ in bounds], [end for _, end in bounds]]
+    return columns
+
+
+def _check_column(column: ColumnSpec, values: list[Any]) -> list[Any] | None:
+    """Check values of one column at once; `None` if some may not fit."""
+    kinds = set(map(type, values))
+    if not kinds <= {column.pytype, NoneType} or (NoneType in kinds and not column.nullable):
+        return None
+    given = [value for value in values if value is not None] if NoneType in kinds else values
+    if not given:
+        return values
+    if column.type == "string":
+        if column.length is not None and max(map(len, given)) > column.length:
+            return None
+        return None if forbidden_characters("".join(given)) else values
+    if column.type == "int":
+        return values if check_range(min(given)) and check_range(max(given)) else None
+    if column.type == "float":
+        return [None if value is None or isnan(value) else value for value in values]
+    if column.type == "hash" and column.length is not None and max(map(len, given)) > column.length:
+        return None
+    return values
 
 
 def table_to_records(element: DimensionElement, table: pa.Table) -> list[DimensionRecord]:

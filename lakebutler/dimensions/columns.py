@@ -14,6 +14,7 @@ __all__ = [
     "COLUMN_TYPES",
     "ColumnSpec",
     "check_int",
+    "check_range",
     "check_string",
     "fit",
     "fit_key",
@@ -86,6 +87,22 @@ def forbidden_characters(text: str) -> str | None:
     return None if match is None else f"U+{ord(match.group()):04X}"
 
 
+def check_range(value: int) -> bool:
+    """Tell whether a number fits a column of integers.
+
+    Parameters
+    ----------
+    value : `int`
+        A number.
+
+    Returns
+    -------
+    fits : `bool`
+        `True` if it fits 64 bits.
+    """
+    return -_INT_LIMIT <= value < _INT_LIMIT
+
+
 def check_int(value: Any) -> int:
     """Convert to an exact `int`.
 
@@ -113,7 +130,7 @@ def check_int(value: Any) -> int:
             value = operator.index(value)
         except TypeError:
             raise TypeError(f"must be an integer, not {describe(value)}") from None
-    if not -_INT_LIMIT <= value < _INT_LIMIT:
+    if not check_range(value):
         raise ValueError(f"must fit a 64-bit integer, which {value} does not")
     return int(value)
 

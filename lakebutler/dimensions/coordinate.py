@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.named import Named
-from lakebutler.errors import DimensionNameError, DimensionValueError, InconsistentDataIdError, known_names
+from lakebutler.errors import DimensionNameError, DimensionValueError, known_names
 from lakebutler.timespan import Timespan
 
 if TYPE_CHECKING:
@@ -276,6 +276,8 @@ class DataCoordinate:
         return MappingProxyType({name: self._records.get(name) for name in self._dimensions.elements})
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("records", "region", "timespan"):  # their properties came to nothing
+            raise AttributeError(f"{self} has no records, so no {name}; expand the data ID first")
         if name[:1] != "_" and name in self._dimensions.elements:
             if self._records is None:
                 raise AttributeError(f"{self} has no records, so no {name!r}; expand the data ID first")
@@ -371,23 +373,9 @@ class DataCoordinate:
         InconsistentDataIdError
             If they differ in a value.
         """
-        if other._dimensions <= self._dimensions and (self.hasFull() or not other.hasFull()):
-            _check_agreement(self, other.mapping)
-            return self
-        _check_agreement(self, other.mapping)
-        group = self._dimensions.union(other._dimensions)
-        values = {**self.mapping, **other.mapping}
-        made = _new(DataCoordinate)
-        made._dimensions = group
-        made._records = None
-        if all(n in values for n in group.implied_names):
-            made._values = tuple([values[n] for n in group.data_keys])
-            if self._records is not None and other._records is not None:
-                records = {**self.records, **other.records}
-                made._records = records if records.keys() >= set(group.elements) else None
-        else:
-            made._values = tuple([values[n] for n in group.required_names])
-        return made
+        from lakebutler.dimensions.combine import unite
+
+        return unite(self, other)
 
     def expanded(self, records: Mapping[str, DimensionRecord | None]) -> DataCoordinate:
         """Attach records.
@@ -409,25 +397,9 @@ class DataCoordinate:
         InconsistentDataIdError
             If a record contradicts the data ID.
         """
-        group = self._dimensions
-        known = dict(self.mapping)
-        kept: dict[str, DimensionRecord | None] = {}
-        for name in group.elements:
-            record = kept[name] = records.get(name)
-            if record is None:
-                continue
-            for key, value in record.key_items():
-                given = known.get(key)
-                if given is None:
-                    known[key] = value
-                elif given != value:
-                    raise InconsistentDataIdError(
-                        f"the record of {name} has {key}={value!r}, the data ID {key}={known[key]!r}"
-                    )
-        missing = [n for n in group.data_keys if n not in known]
-        if missing:
-            raise DimensionNameError(f"no record gives {', '.join(missing)} of {self}")
-        return DataCoordinate.from_full_values(group, tuple([known[n] for n in group.data_keys]), kept)
+        from lakebutler.dimensions.combine import expand
+
+        return expand(self, records)
 
     # ---------------------------------------------------------------- comparison
 
@@ -604,11 +576,3 @@ def _standardize_dict(mapping: dict[str, Any], group: DimensionGroup) -> DataCoo
     made._values = values
     made._records = None
     return made
-
-
-def _check_agreement(data_id: DataCoordinate, values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
-        if name in data_id and data_id[name] != value:
-            raise InconsistentDataIdError(
-                f"{name} is {data_id[name]!r} in {data_id}, but {value!r} is asked for"
-            )

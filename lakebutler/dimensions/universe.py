@@ -237,7 +237,9 @@ class DimensionUniverse:
     @property
     def commonSkyPix(self) -> SkyPixDimension:
         """The pixelization in which regions are indexed."""
-        return self.skypix_dimensions[self._spec.common_skypix or ""]
+        if self._spec.common_skypix is None:
+            raise DimensionNameError(f"{self!r} has no common pixelization")
+        return self.skypix_dimensions[self._spec.common_skypix]
 
     def get_elements_populated_by(self, dimension: Dimension | str) -> NamedValueSet[DimensionElement]:
         """Elements whose records are written with those of a dimension.

@@ -338,7 +338,7 @@ def _check_references(spec: UniverseSpec) -> None:
     dimensions = {n for n, e in spec.elements.items() if not e.relation}
     for name in sorted(skypix & set(spec.elements)):
         raise _fail(f"dimensions.{name}", "this name is taken by a pixelization")
-    if spec.common_skypix is not None and spec.common_skypix not in skypix:
+    if spec.common_skypix is not None and spec.common_skypix not in list(skypix):
         raise _fail("common_skypix", f"there is no pixelization {spec.common_skypix!r}")
     for element in spec.elements.values():
         section = "relations" if element.relation else "dimensions"
