@@ -192,8 +192,8 @@ def test_a_pattern_made_to_be_slow_is_not() -> None:
     "name",
     [
         "run", "u/someone/DM-1234", "HSC/raw/all", "refcats/DM-28636", "a b", "a*b", "a?b", "a:b", 'a"b',
-        "a\\b", "a'b", "$HOME", "~", "...", "é", "日本語", "Ω", "a.b", ".hidden", "-x", "x" * 255, "/".join(["x" * 200] * 5),
-        "👩", "20240203T040506Z", "a%2Fb", "#", "file:x",
+        "a\\b", "a'b", "$HOME", "~", "...", "é", "日本語", "Ω", "a.b", ".hidden", "-x", "x" * 255,
+        "/".join(["x" * 200] * 5), "👩", "20240203T040506Z", "a%2Fb", "#", "file:x",
     ],
     ids=ascii,
 )  # fmt: skip
