@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, Final
 
 from lakebutler.dimensions.columns import ColumnSpec
@@ -93,6 +92,8 @@ def default_universe_config() -> Mapping[str, Any]:
     config : `~collections.abc.Mapping`
         Contents of ``universe.yaml``; not to be changed.
     """
+    from importlib.resources import files
+
     import yaml
 
     text = files("lakebutler.dimensions").joinpath("universe.yaml").read_text(encoding="utf-8")
