@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
@@ -109,7 +110,7 @@ def _without(
     return Batch(kept_files, kept_refs, kept_counts)
 
 
-def spread(batch: Batch, records: Sequence[FileRecord]) -> list[FileRow]:
+def spread(batch: Batch, records: Sequence[FileRecord]) -> Sequence[FileRow]:
     """Give each dataset the record of its file.
 
     Parameters
@@ -121,11 +122,11 @@ def spread(batch: Batch, records: Sequence[FileRecord]) -> list[FileRow]:
 
     Returns
     -------
-    rows : `list` [`FileRow`]
+    rows : sequence of `FileRow`
         One for each dataset.
     """
     if len(batch.refs) == len(records):
-        return list(map(FileRow._make, records))
+        return cast("Sequence[FileRow]", records)  # the same columns in the same order
     rows: list[FileRow] = []
     for record, count in zip(records, batch.counts, strict=True):
         rows.extend([FileRow._make(record)] * count)
@@ -148,7 +149,8 @@ def outside(files: Sequence[FileDataset], root: str) -> set[str]:
         Few: the directory that all have in common, or several where that would
         be the whole disk.
     """
-    places = {file.location().rpartition("/")[0] for file in files}
+    locations = [path if type(path := file.path) is str else file.location() for file in files]
+    places = {path[: path.rfind("/")] if "/" in path else "" for path in locations}
     remote = {p for p in places if "://" in p and not p.startswith("file://")}
     inside = root.rstrip("/") + "/"
     local = {os.path.abspath(p.removeprefix("file://") or ".") for p in places - remote}

@@ -24,19 +24,22 @@ SMALL = 200
 """Batches up to this size are looked up key by key, larger ones in bulk."""
 
 
-def group_refs(refs: Iterable[DatasetRef]) -> dict[DatasetLayout, list[int]]:
+def group_refs(refs: Sequence[DatasetRef]) -> dict[DatasetLayout, Sequence[int]]:
     """Sort datasets by the table they live in.
 
     Parameters
     ----------
-    refs : iterable of `DatasetRef`
+    refs : sequence of `DatasetRef`
         The datasets.
 
     Returns
     -------
-    groups : `dict` [`DatasetLayout`, `list` [`int`]]
+    groups : `dict` [`DatasetLayout`, sequence of `int`]
         Positions of the datasets of each table.
     """
+    kinds = {id(ref.datasetType) for ref in refs}
+    if len(kinds) == 1:
+        return {dataset_layout(refs[0].datasetType.dimensions): range(len(refs))}
     result: dict[DatasetLayout, list[int]] = {}
     layouts: dict[int, list[int]] = {}
     for i, ref in enumerate(refs):
@@ -46,7 +49,7 @@ def group_refs(refs: Iterable[DatasetRef]) -> dict[DatasetLayout, list[int]]:
             positions = result.setdefault(dataset_layout(dataset_type.dimensions), [])
             layouts[id(dataset_type)] = positions
         positions.append(i)
-    return result
+    return dict(result)
 
 
 def find_row(
@@ -332,6 +335,9 @@ def _check_run(snapshot: Snapshot, run: str) -> None:
 def _check_batch(refs: Sequence[DatasetRef]) -> None:
     if len(refs) == 1:
         return
+    keys = {ref.dataId.required_values for ref in refs}
+    if len(keys) == len(refs) and len({ref.id.int for ref in refs}) == len(refs):
+        return  # the common case, decided without a tuple for each
     position = repeated((ref.datasetType.name, ref.run, ref.dataId.required_values) for ref in refs)
     what = "its data ID"
     if position is None:

@@ -255,16 +255,12 @@ def check_exist(snapshot: Snapshot, cache: RecordCache, group: DimensionGroup, k
     required = tuple(group.required)
     position = {name: i for i, name in enumerate(required)}
     rows = keys if isinstance(keys, list | tuple) else list(keys)
-    for name in required:
+    columns = list(zip(*rows, strict=True))
+    for name in required if columns else ():
         element = group.universe.dimensions[name]
         if not element.has_own_table:
             continue
-        columns = [position[n] for n in element.required.names]
-        if len(columns) == 1:
-            column = columns[0]
-            distinct: set[tuple[Any, ...]] = {(row[column],) for row in rows}
-        else:
-            distinct = {tuple([row[c] for c in columns]) for row in rows}
+        distinct: set[tuple[Any, ...]] = set(zip(*[columns[position[n]] for n in element.required.names], strict=True))
         missing = _missing(snapshot, cache, element, distinct)
         if missing is not None:
             raise _no_record(element, dict(zip(element.required.names, missing, strict=True)), snapshot)
