@@ -206,6 +206,7 @@ def _all_simple(paths: list[Any]) -> bool:
         and b"//" not in joined
         and b"/." not in joined
         and b"/\n" not in joined
+        and not joined.endswith(b"/")
     )
 
 
