@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lakebutler.butler.pending import Pending
 from lakebutler.butler.repository import Repository
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_type import DatasetType
@@ -106,8 +107,7 @@ class ButlerBase:
         self._defaults = defaults
         self._datastore = repository.datastore
         self._session = repository.session
-        self._written: list[str] = []
-        self._moves: list[Any] = []
+        self._pending = Pending(repository.datastore, registry)
 
     @property
     def dimensions(self) -> DimensionUniverse:

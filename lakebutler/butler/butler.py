@@ -149,7 +149,8 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
             writeable = run is not None and as_of is None
         if run is not None and not writeable and as_of is None:
             raise ReadOnlyButlerError(
-                f"run {run!r} is given for a butler that is opened read-only", hint="leave out writeable=False"
+                f"run {run!r} is given for a butler that is opened read-only",
+                hint="leave out writeable=False",
             )
         repository = open_repository(
             config,
@@ -207,7 +208,9 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
         names = [collections] if isinstance(collections, str) else collections
         if names is None:
             names = [run] if run is not None else old.collections
-        session = Session(self._repository.lake, writeable=self._session.writeable, pinned=self._session.pinned)
+        session = Session(
+            self._repository.lake, writeable=self._session.writeable, pinned=self._session.pinned
+        )
         registry = Registry(session, self.dimensions)
         if run is not None and session.writeable:
             registry.register_collection(run, CollectionType.RUN)
@@ -270,7 +273,9 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
     def __repr__(self) -> str:
         names = list(self._defaults.collections)
         mode = "writeable" if self.isWriteable() else "read-only"
-        return f"Butler({self.root!r}, collections={names!r}, run={self.run!r}, {mode}, version={self.version})"
+        return (
+            f"Butler({self.root!r}, collections={names!r}, run={self.run!r}, {mode}, version={self.version})"
+        )
 
     def _repr_html_(self) -> str:
         import html
@@ -285,6 +290,7 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
             "dataset types": ", ".join(sorted(snapshot.state("dataset_type"))) or "none",
         }
         cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows.items()
+            f"<tr><th style='text-align:left'>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>"
+            for k, v in rows.items()
         )
         return f"<table>{cells}</table>"

@@ -135,17 +135,22 @@ class ButlerCollections(Sequence[str]):
         del include_doc
         names = self.query(expression, collection_types, flatten_chains, include_chains)
         infos = [
-            self._registry.collection_info(name, parents=include_parents, summary=include_summary) for name in names
+            self._registry.collection_info(name, parents=include_parents, summary=include_summary)
+            for name in names
         ]
         if summary_datasets is not None:
             wanted = frozenset(summary_datasets)
             infos = [
-                info if info.dataset_types is None else replace(info, dataset_types=info.dataset_types & wanted)
+                info
+                if info.dataset_types is None
+                else replace(info, dataset_types=info.dataset_types & wanted)
                 for info in infos
             ]
         return infos
 
-    def get_info(self, name: str, include_parents: bool = False, include_summary: bool = False) -> CollectionInfo:
+    def get_info(
+        self, name: str, include_parents: bool = False, include_summary: bool = False
+    ) -> CollectionInfo:
         """Describe a collection.
 
         Parameters
@@ -217,7 +222,9 @@ class ButlerCollections(Sequence[str]):
         """
         self._registry.edit_chain(parent_collection_name, "extend", _names(child_collection_names))
 
-    def redefine_chain(self, parent_collection_name: str, child_collection_names: str | Iterable[str]) -> None:
+    def redefine_chain(
+        self, parent_collection_name: str, child_collection_names: str | Iterable[str]
+    ) -> None:
         """Give a chain other members.
 
         Parameters
@@ -229,7 +236,9 @@ class ButlerCollections(Sequence[str]):
         """
         self._registry.edit_chain(parent_collection_name, "redefine", _names(child_collection_names))
 
-    def remove_from_chain(self, parent_collection_name: str, child_collection_names: str | Iterable[str]) -> None:
+    def remove_from_chain(
+        self, parent_collection_name: str, child_collection_names: str | Iterable[str]
+    ) -> None:
         """Take collections out of a chain.
 
         Parameters
@@ -252,7 +261,7 @@ class ButlerCollections(Sequence[str]):
         info = self._registry.collection_info(name, summary=True)
         if info.type is CollectionType.RUN and info.dataset_types:
             raise CollectionTypeError(
-                f"cannot remove run {name!r}: it holds datasets of type {', '.join(sorted(info.dataset_types))}",
+                f"cannot remove run {name!r}: it holds {', '.join(sorted(info.dataset_types))} datasets",
                 hint="remove the datasets first",
             )
         self._registry.remove_collection(name)

@@ -87,7 +87,9 @@ def _merge(data_id: DataCoordinate | Mapping[str, Any] | None, keywords: Mapping
         )
     for name, value in keywords.items():
         if name in values and values[name] != value:
-            raise InconsistentDataIdError(f"{name}={values[name]!r} in the data ID, but {name}={value!r} as keyword")
+            raise InconsistentDataIdError(
+                f"{name}={values[name]!r} in the data ID, but {name}={value!r} as keyword"
+            )
         values[name] = value
     return {str(name): value for name, value in values.items()}
 
@@ -118,7 +120,9 @@ def _resolve(
     if facts:
         _look_up(registry, group, values, facts)
     extra = [n for n in values if n not in group.names]
-    exact = DataCoordinate.standardize({n: v for n, v in values.items() if n in group.names}, dimensions=group)
+    exact = DataCoordinate.standardize(
+        {n: v for n, v in values.items() if n in group.names}, dimensions=group
+    )
     implied = [n for n in values if n in group.implied and values[n] is not None]
     if not extra and not implied:
         return exact, None
@@ -139,12 +143,14 @@ def _check_implied(registry: Registry, data_id: DataCoordinate, given: Mapping[s
     for name, value in given.items():
         if expanded[name] != value:
             raise InconsistentDataIdError(
-                f"{name}={value!r} in the data ID, but it follows from the rest that {name}={expanded[name]!r}",
+                f"{name}={value!r} in the data ID, but the rest of it says {name}={expanded[name]!r}",
                 hint=f"leave {name} out",
             )
 
 
-def _split_facts(registry: Registry, group: DimensionGroup, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _split_facts(
+    registry: Registry, group: DimensionGroup, values: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
     """Take what is no value of a dimension out of a data ID: facts by dimension."""
     universe = group.universe
     facts: dict[str, dict[str, Any]] = {}
@@ -158,7 +164,7 @@ def _split_facts(registry: Registry, group: DimensionGroup, values: dict[str, An
                     facts.setdefault(name, {})[texts[0]] = value
                     del values[name]
             continue
-        owner, field = _owner(registry, group, name)
+        owner, field = _owner(group, name)
         if field == universe.dimensions[owner].primary_key.name:
             values.setdefault(owner, value)
         elif field in universe.dimensions[owner].dimensions.names:
@@ -174,7 +180,7 @@ def _split_facts(registry: Registry, group: DimensionGroup, values: dict[str, An
     return facts
 
 
-def _owner(registry: Registry, group: DimensionGroup, name: str) -> tuple[str, str]:
+def _owner(group: DimensionGroup, name: str) -> tuple[str, str]:
     universe = group.universe
     if "." in name:
         owner, field = name.split(".", 1)
@@ -196,7 +202,9 @@ def _owner(registry: Registry, group: DimensionGroup, name: str) -> tuple[str, s
 
 
 def _has(dimension: Dimension, field: str) -> bool:
-    return any(column.name == field and column.type not in ("region", "timespan") for column in dimension.schema)
+    return any(
+        column.name == field and column.type not in ("region", "timespan") for column in dimension.schema
+    )
 
 
 def _look_up(
@@ -220,9 +228,12 @@ def _look_up(
             raise DimensionValueError(f"there is no {owner} with {shown}")
         if len(found) > 1:
             raise DimensionValueError(
-                f"{len(found)} {owner} records have {shown}", hint=f"give {owner} itself, or more of its facts"
+                f"{len(found)} {owner} records have {shown}",
+                hint=f"give {owner} itself, or more of its facts",
             )
         for name in names:
             given = values.setdefault(name, found[0][name])
             if given != found[0][name]:
-                raise InconsistentDataIdError(f"{name}={given!r} in the data ID, but {shown} is {found[0][name]!r}")
+                raise InconsistentDataIdError(
+                    f"{name}={given!r} in the data ID, but {shown} is {found[0][name]!r}"
+                )

@@ -76,7 +76,9 @@ def prepare(registry: Registry, files: Sequence[FileDataset], *, skip_existing: 
     kinds: dict[int, DatasetType] = {id(ref.datasetType): ref.datasetType for ref in refs}
     for kind in kinds.values():
         if kind.component() is not None:
-            raise DatasetTypeError(f"cannot ingest a component ({kind.name})", hint="ingest the whole dataset")
+            raise DatasetTypeError(
+                f"cannot ingest a component ({kind.name})", hint="ingest the whole dataset"
+            )
         registry.dataset_type(kind)
     present = registry.present(refs)
     if not present:

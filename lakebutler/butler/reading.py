@@ -121,7 +121,9 @@ class ReadingButler(ButlerBase):
         with self._session.held():
             exact, when = self._resolve(kind, data_id, kwargs)
             path = self._search_path(collections)
-            found = self._registry.find(kind, exact.required_values, path, timespan if timespan is not None else when)
+            found = self._registry.find(
+                kind, exact.required_values, path, timespan if timespan is not None else when
+            )
             if found is None:
                 return None
             ref = self._registry.to_found(kind, *found)[0]
@@ -146,7 +148,9 @@ class ReadingButler(ButlerBase):
         with self._session.held():
             exact, when = self._resolve(kind, data_id, keywords)
             path = self._search_path(collections)
-            found = self._registry.find(kind, exact.required_values, path, timespan if timespan is not None else when)
+            found = self._registry.find(
+                kind, exact.required_values, path, timespan if timespan is not None else when
+            )
             if found is None:
                 self._registry.expand(exact)  # names a value that does not exist
                 names = ", ".join(name for name, _ in path) or "no collection"
@@ -209,7 +213,11 @@ class ReadingButler(ButlerBase):
         ref, file = self._found(datasetRefOrType, dataId, collections, timespan, kwargs)
         record = self._record(ref, file)
         return self._datastore.get(
-            ref, record, component=ref.datasetType.component(), parameters=parameters, storage_class=storageClass
+            ref,
+            record,
+            component=ref.datasetType.component(),
+            parameters=parameters,
+            storage_class=storageClass,
         )
 
     def getDeferred(
@@ -246,7 +254,7 @@ class ReadingButler(ButlerBase):
                 f"{ref.datasetType.name} {ref.dataId} in run {ref.run!r} is registered but has no file",
                 hint="it was never stored, or its file was removed",
             )
-        return FileRecord(*file)
+        return FileRecord._make(file)
 
     def getURI(
         self,
@@ -361,7 +369,7 @@ class ReadingButler(ButlerBase):
             return DatasetExistence.RECORDED
         if not full_check:
             return DatasetExistence.KNOWN
-        if self._datastore.exists(FileRecord(*file)):
+        if self._datastore.exists(FileRecord._make(file)):
             return DatasetExistence.VERIFIED
         return DatasetExistence.RECORDED | DatasetExistence.DATASTORE
 
@@ -388,5 +396,5 @@ class ReadingButler(ButlerBase):
                 file = self._registry.file_of(ref)
             except DatasetNotFoundError:
                 file = None
-            result[ref] = file is not None and self._datastore.exists(FileRecord(*file))
+            result[ref] = file is not None and self._datastore.exists(FileRecord._make(file))
         return result

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.collections.collection import CollectionType
@@ -110,7 +111,7 @@ class ButlerRegistry:
         return self._registry.dataset_type(name)
 
     def queryDatasetTypes(
-        self, expression: str | Sequence[str] = "*", *, missing: list[str] | None = None
+        self, expression: str | Sequence[str] | EllipsisType = "*", *, missing: list[str] | None = None
     ) -> list[DatasetType]:
         """Find dataset types by name or glob.
 
@@ -126,7 +127,7 @@ class ButlerRegistry:
         types : `list` [`DatasetType`]
             By name.
         """
-        patterns = ["*"] if expression is ... else [expression] if isinstance(expression, str) else list(expression)
+        patterns = _patterns(expression)
         known = self._registry.snapshot.state(dataset_types.KIND)
         names: dict[str, None] = {}
         for pattern in patterns:
@@ -166,7 +167,9 @@ class ButlerRegistry:
         """Chains that have a collection as a child."""
         return collections.parents(self._registry.snapshot, collection)
 
-    def setCollectionChain(self, parent: str, children: str | Sequence[str], *, flatten: bool = False) -> None:
+    def setCollectionChain(
+        self, parent: str, children: str | Sequence[str], *, flatten: bool = False
+    ) -> None:
         """Give a chain other members, flattened if asked for."""
         names = [children] if isinstance(children, str) else list(children)
         self._registry.edit_chain(parent, "redefine", names, flatten=flatten)
@@ -188,9 +191,9 @@ class ButlerRegistry:
 
     def queryCollections(
         self,
-        expression: str | Sequence[str] = "*",
+        expression: str | Sequence[str] | EllipsisType = "*",
         datasetType: str | None = None,
-        collectionTypes: Iterable[CollectionType] | CollectionType = CollectionType.all(),
+        collectionTypes: Iterable[CollectionType] | CollectionType | None = None,
         flattenChains: bool = False,
         includeChains: bool | None = None,
     ) -> Sequence[str]:
@@ -198,7 +201,7 @@ class ButlerRegistry:
         kinds = [collectionTypes] if isinstance(collectionTypes, CollectionType) else collectionTypes
         names = collections.query_collections(
             self._registry.snapshot,
-            "*" if expression is ... else expression,
+            _patterns(expression),
             collection_types=kinds,
             flatten_chains=flattenChains,
             include_chains=includeChains,
@@ -325,7 +328,11 @@ class ButlerRegistry:
         values = dict(dataId.mapping) if isinstance(dataId, DataCoordinate) else dict(dataId or {})
         values.update(kwargs)
         if withDefaults:
-            wanted = group if group is not None else universe.conform([n for n in values if n in universe.dimensions])
+            wanted = (
+                group
+                if group is not None
+                else universe.conform([n for n in values if n in universe.dimensions])
+            )
             for governor in wanted.governors:
                 if governor not in values:
                     value = self._butler._defaults.governor(self._registry, governor)
@@ -454,3 +461,10 @@ class ButlerRegistry:
         if dataIds is not None:
             chosen = [DataCoordinate.standardize(d, dimensions=kind.dimensions) for d in dataIds]
         self._registry.decertify(collection, kind, timespan, chosen)
+
+
+def _patterns(expression: str | Sequence[str] | EllipsisType) -> list[str]:
+    """Names and globs of an expression; ``...`` is everything."""
+    if isinstance(expression, EllipsisType):
+        return ["*"]
+    return [expression] if isinstance(expression, str) else list(expression)

@@ -180,10 +180,19 @@ def open_repository(
     except FileNotFoundError:
         config = {}
     external = ExternalTrust(lake.repo_id)
-    allowed: bool | Sequence[str] = allow_external
-    if allowed is not True:
-        allowed = (*(allow_external or ()), *external.prefixes())
+    allowed: bool | Sequence[str] = True
+    if not isinstance(allow_external, bool):
+        allowed = (
+            *([allow_external] if isinstance(allow_external, str) else allow_external),
+            *external.prefixes(),
+        )
+    elif not allow_external:
+        allowed = external.prefixes()
     datastore = Datastore(
-        place, storage_options=storage_options, config=config.get("datastore"), allow_external=allowed, trust=trust
+        place,
+        storage_options=storage_options,
+        config=config.get("datastore"),
+        allow_external=allowed,
+        trust=trust,
     )
     return Repository(place, lake, session, universe, config, external, datastore)

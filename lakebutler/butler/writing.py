@@ -9,13 +9,13 @@ from typing import Any
 
 from lakebutler.butler import ingest as ingesting
 from lakebutler.butler.base import ButlerBase
+from lakebutler.butler.pending import Batch
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datasets.file_dataset import FileDataset
 from lakebutler.datasets.provenance import DatasetProvenance
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.errors import (
-    CommitUnknownError,
     DatasetTypeError,
     DimensionValueError,
     NoDefaultCollectionError,
@@ -44,28 +44,22 @@ class WritingButler(ButlerBase):
         lock is held meanwhile.
         """
         outermost = not self._session.in_transaction
-        marks = len(self._written), len(self._moves)
+        mark = self._pending.mark()
+        committing = False
         try:
             with self._session.transaction(message=message):
                 yield
                 if outermost:
-                    self._datastore.sync(self._written)
-        except CommitUnknownError:
-            # The commit may have landed: its files must stay.
-            self._forget(marks)
-            raise
-        except BaseException:
-            self._datastore.rollback(self._written[marks[0] :])
-            self._forget(marks)
+                    self._pending.sync()
+                    committing = True
+        except BaseException as failure:
+            if committing:
+                self._pending.failed(mark, failure)
+            else:
+                self._pending.undo(mark)
             raise
         if outermost:
-            moves = self._moves[:]
-            self._forget(marks)
-            self._datastore.finish(moves)
-
-    def _forget(self, marks: tuple[int, int]) -> None:
-        del self._written[marks[0] :]
-        del self._moves[marks[1] :]
+            self._pending.done()
 
     def put(
         self,
@@ -114,7 +108,7 @@ class WritingButler(ButlerBase):
             self._registry.check_free(ref)
         record = self._datastore.put(obj, ref, provenance=provenance)
         written = [record.path] if record.path is not None else []
-        self._commit([ref], [FileRow(*record)], written, op="put")
+        self._commit(Batch([ref], [FileRow(*record)], written), op="put")
         return ref
 
     def _reference(
@@ -130,7 +124,11 @@ class WritingButler(ButlerBase):
             if run is not None and run != target.run:
                 raise DimensionValueError(f"the reference is to run {target.run!r}, not {run!r}")
             self._registry.dataset_type(target.datasetType)
-            return target if target.dataId.hasRecords() else target.expanded(self._registry.expand(target.dataId))
+            return (
+                target
+                if target.dataId.hasRecords()
+                else target.expanded(self._registry.expand(target.dataId))
+            )
         kind = self._registry.dataset_type(target)
         if kind.component() is not None:
             raise DatasetTypeError(
@@ -146,35 +144,35 @@ class WritingButler(ButlerBase):
         return DatasetRef(kind, self._registry.expand(exact), run=chosen, conform=False)
 
     def _commit(
-        self,
-        refs: list[DatasetRef],
-        files: list[FileRow],
-        written: list[str],
-        *,
-        op: str,
-        skip_existing: bool = False,
-        create_runs: bool = False,
-        moves: list[Any] | None = None,
+        self, batch: Batch, *, op: str, skip_existing: bool = False, create_runs: bool = False
     ) -> None:
         """Make files durable and commit their rows; undo the files if that fails."""
         nested = self._session.in_transaction
+        mark = self._pending.mark()
+        self._pending.add(batch)
         try:
             if not nested:
-                self._datastore.sync(written)
-            if len(refs) == 1 and not skip_existing and not create_runs:
-                self._registry.add_one(refs[0], files[0], op=op)
+                self._pending.sync(mark)
+            if len(batch.refs) == 1 and not skip_existing and not create_runs:
+                self._registry.add_one(batch.refs[0], batch.files[0], op=op)
             else:
-                self._registry.add(refs, files, op=op, skip_existing=skip_existing, create_runs=create_runs)
-        except CommitUnknownError:
+                self._registry.add(
+                    batch.refs,
+                    batch.files,
+                    op=op,
+                    skip_existing=skip_existing,
+                    create_runs=create_runs,
+                    skipped=batch.skipped,
+                )
+        except Exception as failure:
+            self._pending.failed(mark, failure)
             raise
         except BaseException:
-            self._datastore.rollback(written)
+            if not nested:  # else it is undone with the transaction
+                self._pending.forget(mark)
             raise
-        if nested:
-            self._written += written
-            self._moves += moves or []
-        else:
-            self._datastore.finish(moves or [])
+        if not nested:
+            self._pending.done(mark)
 
     def ingest(
         self,
@@ -219,14 +217,14 @@ class WritingButler(ButlerBase):
             self._allow(ingesting.outside(batch.files, self._repository.root))
         done = self._datastore.ingest(batch.files, transfer)
         rows = ingesting.spread(batch, done.records)
+        moves = {
+            record.path or "": original for record, original in zip(done.records, done.moves, strict=False)
+        }
         self._commit(
-            batch.refs,
-            rows,
-            done.written,
+            Batch(batch.refs, rows, done.written, moves),
             op="ingest",
             skip_existing=skip_existing,
             create_runs=True,
-            moves=done.moves,
         )
 
     def _allow(self, directories: set[str]) -> None:
@@ -234,4 +232,3 @@ class WritingButler(ButlerBase):
         if directories:
             self._repository.trust.allow(directories)
             self._datastore.allow_external(directories)
-

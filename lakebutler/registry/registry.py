@@ -193,6 +193,7 @@ class Registry:
         op: str,
         skip_existing: bool = False,
         create_runs: bool = False,
+        skipped: list[DatasetRef] | None = None,
     ) -> None:
         """Add datasets in one commit, all or none.
 
@@ -208,12 +209,16 @@ class Registry:
             Whether to pass over those that are there already.
         create_runs : `bool`, optional
             Whether to register runs that do not exist.
+        skipped : `list` [`DatasetRef`], optional
+            Those that were passed over are put into it when the commit is made.
         """
         when = now()
         cache: dict[str, Any] = {}
         files_by_id = None if files is None else files
 
         def build(snapshot: Snapshot) -> Change | None:
+            if skipped is not None:
+                skipped.clear()
             for positions in datasets.group_refs(refs).values():
                 group = refs[positions[0]].datasetType.dimensions
                 check_exist(snapshot, self.records, group, [refs[i].dataId.required_values for i in positions])
@@ -225,6 +230,7 @@ class Registry:
                 skip_existing=skip_existing,
                 create_runs=create_runs,
                 table_cache=cache,
+                on_same=None if skipped is None else skipped.extend,
             )
 
         self.session.execute(build, op=op)
