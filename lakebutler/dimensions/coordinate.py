@@ -51,7 +51,7 @@ class DataCoordinate:
     # -------------------------------------------------------------------- makers
 
     @staticmethod
-    def from_required_values(dimensions: DimensionGroup, values: tuple[DataIdValue, ...]) -> DataCoordinate:
+    def from_required_values(dimensions: DimensionGroup, values: tuple[Any, ...]) -> DataCoordinate:
         """Make a data ID of values that are known to be right.
 
         Parameters
@@ -79,7 +79,7 @@ class DataCoordinate:
     @staticmethod
     def from_full_values(
         dimensions: DimensionGroup,
-        values: tuple[DataIdValue, ...],
+        values: tuple[Any, ...],
         records: Mapping[str, DimensionRecord | None] | None = None,
     ) -> DataCoordinate:
         """Make a full data ID of values that are known to be right.
