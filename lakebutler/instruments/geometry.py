@@ -38,6 +38,7 @@ __all__ = [
     "sky_vectors",
     "tan_wcs",
     "visit_region",
+    "without_overscan",
 ]
 
 _ARCSEC = math.pi / 648000.0
@@ -278,6 +279,25 @@ def _placed(camera: Camera, detector: Detector) -> Placement:
             f"the position of detector {detector.name} of camera {camera.name} is not known"
         )
     return detector.placement
+
+
+def without_overscan(placement: Placement, image: NDArray[Any]) -> NDArray[Any]:
+    """Cut what lies outside a detector's pixels off the upper and right side of a raw image.
+
+    Parameters
+    ----------
+    placement : `Placement`
+        The detector.
+    image : `numpy.ndarray`, (ny, nx)
+        As read.
+
+    Returns
+    -------
+    image : `numpy.ndarray`
+        The pixels of the detector, or all of a smaller image.
+    """
+    x0, y0, x1, y1 = placement.bbox
+    return image[y0 : y1 + 1, x0 : x1 + 1]
 
 
 def pixel_of_boresight(placement: Placement) -> Floats:

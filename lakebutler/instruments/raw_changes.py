@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler import ingest as ingesting
+from lakebutler.butler.pending import Batch as PendingBatch
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datasets.file_dataset import FileDataset
@@ -225,14 +226,14 @@ class RawChanges:
             row._replace(formatter=own_keys.get(ref.id, row.formatter))
             for ref, row in zip(offered.refs, rows, strict=True)
         ]
+        moves = {
+            record.path or "": original for record, original in zip(done.records, done.moves, strict=False)
+        }
         butler._commit(
-            offered.refs,
-            rows,
-            done.written,
+            PendingBatch(offered.refs, rows, done.written, moves),
             op="ingest",
             skip_existing=True,
             create_runs=True,
-            moves=done.moves,
         )
 
     # ---------------------------------------------------------------- reporting
