@@ -442,6 +442,27 @@ class Datastore:
         except Exception as exc:
             raise StorageError(f"cannot look for {uri}: {exc}") from exc
 
+    def exists_many(self, records: Sequence[FileRecord]) -> list[bool]:
+        """Whether the files of many records are there; see `exists`.
+
+        Parameters
+        ----------
+        records : sequence of `FileRecord`
+            The records.
+
+        Returns
+        -------
+        exist : `list` [`bool`]
+            One for each.
+        """
+        remote = self._local is None or any(r.uri and not r.uri.startswith("file://") for r in records)
+        if not remote or len(records) < 2:
+            return [self.exists(record) for record in records]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(16) as pool:
+            return list(pool.map(self.exists, records))
+
     def remove(self, records: Iterable[FileRecord]) -> None:
         """Remove files; external ones are never removed.
 

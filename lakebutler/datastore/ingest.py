@@ -34,6 +34,7 @@ __all__ = ["Ingested", "extension_for", "ingest_files"]
 
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+,=@~-\n"
 _BATCH = 1000
+_REQUESTS = 16
 _PACKED = frozenset({".gz", ".fz", ".bz2", ".xz"})
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
@@ -112,12 +113,35 @@ def ingest_files(store: Ingest, datasets: Sequence[Any], transfer: str | None) -
         return Ingested(_direct(store, datasets, keys), [], [])
     done = Ingested([], [], [])
     try:
-        for dataset in datasets:
-            _one(store, dataset, mode, keys, done)
+        if isinstance(store.files, LocalFiles) or len(datasets) == 1:
+            for dataset in datasets:
+                _one(store, dataset, mode, keys, done)
+        else:
+            _together(store, datasets, mode, keys, done)
     except BaseException:
         store.files.delete(done.written)
         raise
     return done
+
+
+def _together(store: Ingest, datasets: Sequence[Any], mode: str | None, keys: _Keys, done: Ingested) -> None:
+    """Many requests at a time, where each has to wait for an answer."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    parts = [Ingested([], [], []) for _ in datasets]
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        futures = [
+            pool.submit(_one, store, dataset, mode, keys, part)
+            for dataset, part in zip(datasets, parts, strict=True)
+        ]
+        failed = [future.exception() for future in futures]
+    for part in parts:
+        done.records.extend(part.records)
+        done.written.extend(part.written)
+        done.moves.extend(part.moves)
+    for error in failed:
+        if error is not None:
+            raise error
 
 
 class _Keys:

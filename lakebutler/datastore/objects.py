@@ -121,13 +121,24 @@ class ObjectFiles(Files):
         for start in range(0, len(names), _DELETE_BATCH):
             batch = names[start : start + _DELETE_BATCH]
             try:
-                self._fs.rm(batch) if self._is_s3 else self._remove(batch)
-            except FileNotFoundError:
-                self._remove(batch)
+                self._delete_at_once(batch) if self._is_s3 else self._delete_each(batch)
+            except StorageError:
+                raise
             except Exception as exc:
                 raise StorageError(f"cannot remove files from {self.url}: {exc}") from exc
 
-    def _remove(self, names: list[str]) -> None:
+    def _delete_at_once(self, names: list[str]) -> None:
+        # Not `rm`: that takes a name with a star or a bracket for a pattern.
+        bucket = self._prefix.partition("/")[0]
+        keys = [{"Key": name.partition("/")[2]} for name in names]
+        answer = self._fs.call_s3("delete_objects", Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+        for failed in answer.get("Errors") or ():
+            if failed.get("Code") != "NoSuchKey":
+                raise StorageError(
+                    f"cannot remove {failed.get('Key')} from {self.url}: {failed.get('Message')}"
+                )
+
+    def _delete_each(self, names: list[str]) -> None:
         for name in names:
             try:
                 self._fs.rm_file(name)
