@@ -43,9 +43,7 @@ def register_instrument(session: Session, *, instrument: tuple[str, ...], update
             counted(len(camera.filters), "filter"),
         )
         word = "registered" if any(added.values()) else "already registered"
-        click.echo(
-            f"{word}: {camera.name} ({len(camera.detectors)} detectors, {len(camera.filters)} filters)"
-        )
+        click.echo(f"{word}: {camera.name} ({detectors}, {filters})")
 
 
 @click.command("ingest-raws", cls=Verb, paths=True)

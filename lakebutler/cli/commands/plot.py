@@ -91,7 +91,7 @@ def plot(
 
 def _tiles(butler: Butler, refs: list[DatasetRef], progress: Progress) -> list[Tile]:
     from lakebutler.instruments.camera import load_camera
-    from lakebutler.instruments.geometry import detector_corners
+    from lakebutler.instruments.geometry import detector_corners, without_overscan
     from lakebutler.viz.focal_plane import Tile
 
     camera = load_camera(str(refs[0].dataId["instrument"]))
@@ -108,7 +108,8 @@ def _tiles(butler: Butler, refs: list[DatasetRef], progress: Progress) -> list[T
                 ),
             )
         corners = [tuple(map(float, corner)) for corner in detector_corners(detector.placement)]
-        tiles.append(Tile(detector.name, corners, pixels=_pixels(butler.get(ref), ref)))
+        pixels = without_overscan(detector.placement, _pixels(butler.get(ref), ref))
+        tiles.append(Tile(detector.name, corners, pixels=pixels))
         progress.advance()
     progress.finish()
     return tiles
