@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+
+from lakebutler import Butler
+from lakebutler.instruments import register_instrument
+from lakebutler.instruments.simulate import simulate_raws
 
 STRUCTURE = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|TFIELDS|T(TYPE|FORM)\d+|Z.*|BZERO|BSCALE|BLANK"
@@ -73,3 +78,37 @@ def write_multi() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """All raws of the simulated camera."""
+    return simulate_raws(tmp_path_factory.mktemp("simulated"))
+
+
+@pytest.fixture
+def repository_with(tmp_path: Path) -> Callable[..., Butler]:
+    """Make a repository with some cameras registered."""
+
+    made = itertools.count()
+
+    def make(*cameras: str) -> Butler:
+        root = tmp_path / f"repository-{next(made)}"
+        Butler.makeRepo(root)
+        butler = Butler.from_config(root, writeable=True)
+        for camera in cameras:
+            register_instrument(butler, camera)
+        return butler
+
+    return make
+
+
+def raw_of(butler: Butler, **data_id: Any) -> Any:
+    """Get a raw back."""
+    return butler.get("raw", data_id, collections=f"{data_id['instrument']}/raw/all")
+
+
+@pytest.fixture(scope="session")
+def read_back() -> Callable[..., Any]:
+    """Get a raw back from its usual run."""
+    return raw_of

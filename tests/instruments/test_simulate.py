@@ -17,9 +17,9 @@ from lakebutler.instruments.simulate import plan_exposures, simulate_raws, star_
 from lakebutler.progress import CollectingProgress
 
 
-@pytest.fixture(scope="module")
-def raws(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    return simulate_raws(tmp_path_factory.mktemp("raws"))
+@pytest.fixture
+def raws(simulated: tuple[Path, ...]) -> tuple[Path, ...]:
+    return simulated
 
 
 def test_there_is_a_file_per_exposure_and_detector(raws: tuple[Path, ...]) -> None:
