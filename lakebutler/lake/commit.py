@@ -67,6 +67,7 @@ class Attempt:
         self.writer = FileWriter(lake.storage)
         self.why = ""
         self.queues = False
+        self.eager = lake.storage.remote and lake.head.version >= 0
         self.claiming = False
 
     def prepare(self) -> Prepared:
@@ -117,24 +118,49 @@ class Attempt:
         """Try for the next number; return `None` if it has to be tried again."""
         lake = self.lake
         with lake.storage.lock():
-            lake.refresh()
+            if not self.eager:
+                lake.refresh()
             if self.change is not None and self.base is not None:
                 why = self._conflict(self.base.version)
                 if why:
                     self.again(why)
             if self.change is None:
                 self.base = lake.snapshot(refresh=False)
-                self.change = self.build(self.base)
+                if not self._build(self.base):
+                    return None
                 if self.change is None:
                     return self.base
                 if not self.queues and _is_large(self.change):
                     return None
             prepared = self.prepare()
             head = self._claim(prepared)
+            self.eager = False
             if head is None:
                 return None
             lake.advance(head, prepared.actions, prepared.footprint)
         return lake.snapshot(refresh=False)
+
+    def _build(self, base: Snapshot) -> bool:
+        """Build the change; return whether what came out holds.
+
+        On a remote store the newest version that is known is used as if it were the
+        newest there is, which saves a request: if it is not, the claim will fail.
+        But a refusal, or nothing to do, has to hold for the newest there is.
+        """
+        try:
+            self.change = self.build(base)
+        except Exception:
+            if not self._was_stale(base):
+                raise
+            return False
+        return self.change is not None or not self._was_stale(base)
+
+    def _was_stale(self, base: Snapshot) -> bool:
+        if not self.eager:
+            return False
+        self.eager = False
+        self.lake.refresh()
+        return self.lake.head.version != base.version
 
     def _conflict(self, version: int) -> str | None:
         """Say why the change must be built again, given what came after a version."""

@@ -203,6 +203,6 @@ def open_storage(
         case "s3" | "s3a":
             from lakebutler.lake.storage_object import ObjectStorage
 
-            return ObjectStorage(rest.strip("/"), repo_id=repo_id, options=storage_options or {})
+            return ObjectStorage(rest.rstrip("/"), repo_id=repo_id, options=storage_options or {})
         case _:
             raise ValueError(f"no storage for {text!r}: give a directory, file://, s3:// or memory://")

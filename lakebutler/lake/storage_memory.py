@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import shutil
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -36,7 +38,7 @@ class MemoryStorage(Storage):
         with _lock:
             self._files = _stores.setdefault(name, {})
         self._queue = threading.RLock()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: str | None = None
 
     def __repr__(self) -> str:
         return f"MemoryStorage({self.url!r})"
@@ -75,8 +77,9 @@ class MemoryStorage(Storage):
         if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
             raise RepositoryCorruptError(f"{path} in {self.url} is not the file that was committed")
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="lakebutler-", ignore_cleanup_errors=True)
-        cache = FileCache("memory", Path(self._folder.name))
+            self._folder = tempfile.mkdtemp(prefix="lakebutler-")
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        cache = FileCache("memory", Path(self._folder))
         return cache.get(path, size, sha256) or cache.put(path, data, sha256)
 
     def lock(self) -> AbstractContextManager[None]:

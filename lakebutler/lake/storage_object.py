@@ -26,13 +26,14 @@ from lakebutler.errors import (
     UnsafeStoreError,
 )
 from lakebutler.lake.cache import FileCache
+from lakebutler.lake.naming import FORMAT
 from lakebutler.lake.storage import FileInfo, Storage, check_path
 
 __all__ = ["ObjectStorage"]
 
 _AT_ONCE = 32
 _REFUSED = (409, 412)
-_DEFINITE = range(400, 500)
+_DEFINITE = frozenset(range(400, 500)) - {408}
 _safe_endpoints: set[tuple[str, str]] = set()
 
 
@@ -60,6 +61,7 @@ class ObjectStorage(Storage):
         self._repo_id = repo_id
         self._file_systems: dict[bool, Any] = {}
         self._cache: FileCache | None = None
+        self._format: bytes | None = None
 
     def __repr__(self) -> str:
         return f"ObjectStorage({self.url!r})"
@@ -95,7 +97,12 @@ class ObjectStorage(Storage):
 
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
-        return self.read_many([path])[0]
+        if path == FORMAT and self._format is not None:
+            return self._format
+        data = self.read_many([path])[0]
+        if path == FORMAT:
+            self._format = data  # it never changes, and the cache needs it again
+        return data
 
     def read_many(self, paths: Sequence[str]) -> list[bytes]:
         """Return the content of several files, asked for at once."""
@@ -120,9 +127,10 @@ class ObjectStorage(Storage):
         self._create(path, data)
 
     def _create(self, path: str, data: bytes) -> None:
+        key = self._key(path)
         try:
             self._fs(retries=False).call_s3(
-                "put_object", Bucket=self._bucket, Key=self._key(path), Body=data, IfNoneMatch="*"
+                "put_object", Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*"
             )
         except FileExistsError:
             raise FileExistsError(errno.EEXIST, "file exists", path) from None
@@ -158,8 +166,9 @@ class ObjectStorage(Storage):
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file."""
+        key = self._key(path)
         try:
-            self._fs().call_s3("put_object", Bucket=self._bucket, Key=self._key(path), Body=data)
+            self._fs().call_s3("put_object", Bucket=self._bucket, Key=key, Body=data)
         except Exception as error:  # noqa: BLE001 - every way in which a network fails
             self._refuse("write", path, error)
 
@@ -184,7 +193,8 @@ class ObjectStorage(Storage):
                 self._refuse("list", prefix, error)
             for item in page.get("Contents", ()):
                 path = item["Key"][len(full) - len(prefix) :]
-                if path > after and not path[len(prefix) :].startswith("."):
+                name = path[len(prefix) :]  # some stores list the folder itself
+                if path > after and name and not name.startswith("."):
                     yield FileInfo(path, int(item["Size"]), _seconds(item["LastModified"]))
             token = page.get("NextContinuationToken")
             if not token:
@@ -192,9 +202,9 @@ class ObjectStorage(Storage):
 
     def delete(self, paths: Sequence[str]) -> None:
         """Remove files."""
-        for path in paths:
+        for path, key in [(path, self._key(path)) for path in paths]:
             try:
-                self._fs().call_s3("delete_object", Bucket=self._bucket, Key=self._key(path))
+                self._fs().call_s3("delete_object", Bucket=self._bucket, Key=key)
             except FileNotFoundError:
                 continue
             except Exception as error:  # noqa: BLE001 - every way in which a network fails
