@@ -75,15 +75,18 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put a place-holder for REPO first where the user has left it out."""
-        if ctx.resilient_parsing:
-            return super().parse_args(ctx, args)
-        options: list[click.Parameter] = [
-            param for param in self.get_params(ctx) if isinstance(param, click.Option)
-        ]
+        try:
+            return super().parse_args(ctx, args if ctx.resilient_parsing else self._with_repo(ctx, args))
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # the parser does not know which verb it parses for
+            raise
+
+    def _with_repo(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options: list[click.Parameter] = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
         given, positionals, _ = click.Command(None, params=options).make_parser(ctx).parse_args(list(args))
-        if not self._takes_repo(ctx, list(positionals), given.get("repo_option")):
-            args = [_ABSENT, *args]
-        return super().parse_args(ctx, args)
+        return (
+            args if self._takes_repo(ctx, list(positionals), given.get("repo_option")) else [_ABSENT, *args]
+        )
 
     def _takes_repo(self, ctx: click.Context, positionals: list[str], option: Any) -> bool:
         explicit = option is not None or ctx.ensure_object(Session).repo is not None
