@@ -28,6 +28,7 @@ venv-dev:
 
 demo: venv
 	@$(BIN)/lakebutler demo $(ARGS)
+	@echo "(for these commands: . $(BIN)/activate)"
 
 test: venv-test
 	$(PYTEST) $(ARGS)
