@@ -17,7 +17,6 @@ from lakebutler.errors import (
     DatasetNotFoundError,
     FileFormatError,
     FileIntegrityError,
-    RepositoryError,
     StorageClassError,
 )
 from lakebutler.formatters.factory import formatter_class, get_formatter, parse_key
@@ -294,8 +293,10 @@ def _parse(
         return formatter.read(source, plan.component, parameters)
     except FileFormatError as exc:
         raise FileFormatError(f"{describe_it()}: {place}: {exc.message}", hint=exc.hint) from exc
-    except (ButlerError, RepositoryError, MemoryError):
+    except ButlerError:
         raise
+    except MemoryError as exc:
+        raise FileFormatError(f"{describe_it()}: {place} needs more memory than there is: {exc}") from exc
     except Exception as exc:
         reason = " ".join(str(exc).split())[:300] or type(exc).__name__
         raise FileFormatError(

@@ -24,10 +24,12 @@ class EcsvFormatter(Formatter):
         self, source: Source, component: str | None = None, parameters: Mapping[str, Any] | None = None
     ) -> Any:
         """Read the table."""
-        from astropy.table import Table
+        from astropy.io.ascii import read
 
         self.check_request(component, parameters)
-        return Table.read(source.read().decode(), format="ascii.ecsv")
+        # As lines: a text of one line would be taken for the name of a file, or a URL.
+        lines = source.read().decode().splitlines() or [""]
+        return read(lines, format="ecsv", guess=False)
 
     def write(self, obj: Any, file: BinaryIO) -> None:
         """Write a table."""

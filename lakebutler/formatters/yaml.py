@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -11,6 +12,9 @@ from lakebutler.formatters.formatter import Formatter, Source
 from lakebutler.formatters.json import simple
 
 __all__ = ["YamlFormatter"]
+
+_DEPTH = 500
+_INDENTATION = re.compile(rb"^[ \t:?-]+", re.MULTILINE)
 
 
 class YamlFormatter(Formatter):
@@ -29,7 +33,9 @@ class YamlFormatter(Formatter):
 
         self.check_request(component, parameters)
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return yaml.load(source.read(), Loader=loader)  # noqa: S506 - a safe loader
+        data = source.read()
+        _check_depth(data, loader)
+        return yaml.load(data, Loader=loader)  # noqa: S506 - a safe loader
 
     def write(self, obj: Any, file: BinaryIO) -> None:
         """Write a value, keys in their order."""
@@ -42,6 +48,26 @@ class YamlFormatter(Formatter):
             reason = " ".join(str(part) for part in exc.args) or type(exc).__name__
             raise FileFormatError(f"YAML cannot hold this object: {reason}") from None
         file.write(text.encode())
+
+
+def _check_depth(data: bytes, loader: Any) -> None:
+    """Refuse what is nested so deeply that the C loader, which recurses, would crash.
+
+    Where there are few brackets and little indentation there is nothing to look for.
+    """
+    import yaml
+
+    deepest = max((len(run) for run in _INDENTATION.findall(data)), default=0)
+    if data.count(b"[") + data.count(b"{") + deepest < _DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(data, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEPTH:
+                raise FileFormatError(f"the YAML is nested more than {_DEPTH} deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _plain(obj: Any) -> Any:
