@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from lakebutler.butler.types import type_to_write
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datasets.file_dataset import FileDataset
@@ -75,11 +76,7 @@ def prepare(registry: Registry, files: Sequence[FileDataset], *, skip_existing: 
         counts.append(len(file.refs))
     kinds: dict[int, DatasetType] = {id(ref.datasetType): ref.datasetType for ref in refs}
     for kind in kinds.values():
-        if kind.component() is not None:
-            raise DatasetTypeError(
-                f"cannot ingest a component ({kind.name})", hint="ingest the whole dataset"
-            )
-        registry.dataset_type(kind)
+        type_to_write(registry, kind, "ingest")
     present = registry.present(refs)
     if not present:
         return Batch(list(files), refs, counts)

@@ -10,13 +10,13 @@ from typing import Any
 from lakebutler.butler import ingest as ingesting
 from lakebutler.butler.base import ButlerBase
 from lakebutler.butler.pending import Batch
+from lakebutler.butler.types import type_to_write
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datasets.file_dataset import FileDataset
 from lakebutler.datasets.provenance import DatasetProvenance
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.errors import (
-    DatasetTypeError,
     DimensionValueError,
     NoDefaultCollectionError,
 )
@@ -103,10 +103,11 @@ class WritingButler(ButlerBase):
         """
         self._session.require_writeable("put a dataset")
         with self._session.held():
-            ref = self._reference(datasetRefOrType, dataId, run, kwargs)
+            ref, kind = self._reference(datasetRefOrType, dataId, run, kwargs)
             # Refuse before anything is written; the commit checks again.
             self._registry.check_free(ref)
-        record = self._datastore.put(obj, ref, provenance=provenance)
+        stored = ref if ref.datasetType is kind else ref.overrideStorageClass(kind.storageClass_name)
+        record = self._datastore.put(obj, stored, provenance=provenance)
         written = [record.path] if record.path is not None else []
         self._commit(Batch([ref], [FileRow(*record)], written), op="put")
         return ref
@@ -117,23 +118,19 @@ class WritingButler(ButlerBase):
         data_id: DataCoordinate | Mapping[str, Any] | None,
         run: str | None,
         keywords: Mapping[str, Any],
-    ) -> DatasetRef:
+    ) -> tuple[DatasetRef, DatasetType]:
+        """What is to be put, and its type as registered."""
         if isinstance(target, DatasetRef):
             if data_id is not None or keywords:
                 raise DimensionValueError("a DatasetRef has its data ID: none may be given beside it")
             if run is not None and run != target.run:
                 raise DimensionValueError(f"the reference is to run {target.run!r}, not {run!r}")
-            self._registry.dataset_type(target.datasetType)
-            return (
-                target
-                if target.dataId.hasRecords()
-                else target.expanded(self._registry.expand(target.dataId))
-            )
-        kind = self._registry.dataset_type(target)
-        if kind.component() is not None:
-            raise DatasetTypeError(
-                f"cannot put a component ({kind.name})", hint=f"put the whole {kind.nameAndComponent()[0]!r}"
-            )
+            registered = type_to_write(self._registry, target.datasetType, "put")
+            if target.dataId.hasRecords():
+                return target, registered
+            return target.expanded(self._registry.expand(target.dataId)), registered
+        registered = type_to_write(self._registry, target, "put")
+        kind = registered if isinstance(target, str) else target
         chosen = run if run is not None else self.run
         if chosen is None:
             raise NoDefaultCollectionError(
@@ -141,7 +138,7 @@ class WritingButler(ButlerBase):
                 hint="pass run=, or open the butler with run=",
             )
         exact = self._resolve(kind, data_id, keywords)[0]
-        return DatasetRef(kind, self._registry.expand(exact), run=chosen, conform=False)
+        return DatasetRef(kind, self._registry.expand(exact), run=chosen, conform=False), registered
 
     def _commit(
         self, batch: Batch, *, op: str, skip_existing: bool = False, create_runs: bool = False
