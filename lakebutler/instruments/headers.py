@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -20,10 +19,9 @@ from lakebutler.instruments.fits_cards import HeaderUnit, read_units
 from lakebutler.instruments.observation import Observation
 from lakebutler.instruments.translate import accepts, recognise, translate
 
-__all__ = ["FileResult", "read_file", "read_files"]
+__all__ = ["FileResult", "Recent", "read_file", "read_files"]
 
 _POOL_PAYS_FROM = 64  # files; below, starting a worker costs more than it saves
-_CHUNK = 16
 _EXPOSURES_KEPT = 64
 
 
@@ -73,38 +71,22 @@ def read_files(
         One per path, in the order given.
     """
     if processes <= 1 or len(paths) < _POOL_PAYS_FROM:
-        known = _Recent()
+        known = Recent()
         for path in paths:
             yield read_file(path, cameras, known)
         return
-    import multiprocessing
+    from lakebutler.instruments.header_workers import read_in_processes
 
-    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_set_cameras, initargs=(tuple(cameras),)
-    ) as pool:
-        yield from pool.map(_read_in_worker, paths, chunksize=_CHUNK)
+    yield from read_in_processes(paths, cameras, processes)
 
 
-class _Recent(dict[tuple[str, int], Observation]):
+class Recent(dict[tuple[str, int], Observation]):
     """Observations of the exposures met last."""
 
     def __setitem__(self, key: tuple[str, int], value: Observation) -> None:
         if len(self) >= _EXPOSURES_KEPT:
             del self[next(iter(self))]
         super().__setitem__(key, value)
-
-
-_worker_cameras: list[Camera] = []
-_worker_known = _Recent()
-
-
-def _set_cameras(cameras: tuple[Camera, ...]) -> None:
-    _worker_cameras[:] = cameras
-
-
-def _read_in_worker(path: str) -> FileResult:
-    return read_file(path, _worker_cameras, _worker_known)
 
 
 def read_file(

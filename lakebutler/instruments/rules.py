@@ -9,6 +9,7 @@ evaluated.  The properties carry the names that astro-metadata-translator gives 
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +44,15 @@ _TIMES = ("isot", "mjd", "jd", "unix")
 _SCALES = ("utc", "tai", "tt")
 _PLACE = re.compile(r"\{([A-Za-z0-9_\-]+)(?::([0-9]*[ds]))?\}")
 _SEXAGESIMAL = re.compile(r"\s*([+-]?)(\d+)[:\s](\d+)(?:[:\s](\d+(?:\.\d*)?))?\s*")
-_MISSING = object()
+
+
+class _Missing(enum.Enum):
+    """Stands for a value that is not there; survives a way through another process."""
+
+    MISSING = "missing"
+
+
+_MISSING = _Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True)

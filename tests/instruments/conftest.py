@@ -89,7 +89,6 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 @pytest.fixture
 def repository_with(tmp_path: Path) -> Callable[..., Butler]:
     """Make a repository with some cameras registered."""
-
     made = itertools.count()
 
     def make(*cameras: str) -> Butler:

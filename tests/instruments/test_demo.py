@@ -90,7 +90,8 @@ def test_plain_duckdb_counts_the_raws_of_each_filter(demo: DemoReport) -> None:
     with duckdb.connect() as connection:
         connection.execute("SET file_search_path = $1", [demo.root])
         connection.execute((Path(demo.root) / "registry/views.sql").read_text())
-        query = "FROM raw JOIN exposure USING (instrument, exposure) SELECT physical_filter, count(*) GROUP BY ALL"
+        joined = "raw JOIN exposure USING (instrument, exposure)"
+        query = f"SELECT physical_filter, count(*) FROM {joined} GROUP BY ALL"
         rows = connection.execute(query).fetchall()
     assert dict(rows) == {"demo_closed": 54, "demo_g": 36, "demo_r": 72, "demo_i": 36}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -230,6 +232,37 @@ def test_processes_change_nothing_but_the_time(
     alone = list(read_files(paths, CAMERAS))
     assert list(read_files(paths, CAMERAS, processes=2)) == alone
     assert [r.observations[0].detector for r in alone[:-1]] == list(range(70))
+
+
+def test_header_rules_work_in_other_processes_too(simulated: tuple[Path, ...]) -> None:
+    paths = [str(path) for path in simulated[:80]]
+    camera = load_camera("DemoCam")
+    alone = list(read_files(paths, [camera]))
+    assert list(read_files(paths, [camera], processes=2)) == alone
+    assert all(r.observations for r in alone)
+
+
+def test_a_worker_that_cannot_start_costs_time_only(
+    simulated: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    results = list(read_files([str(path) for path in simulated[:70]], [load_camera("DemoCam")], processes=2))
+    assert len(results) == 70
+    assert all(r.observations for r in results)
+
+
+def test_a_plain_script_without_a_main_guard_can_use_processes(simulated: tuple[Path, ...]) -> None:
+    folder = simulated[0].parent
+    script = (
+        "from pathlib import Path\n"
+        "from lakebutler.instruments import load_camera\n"
+        "from lakebutler.instruments.headers import read_files\n"
+        f"paths = [str(p) for p in sorted(Path({str(folder)!r}).iterdir())]\n"
+        "done = list(read_files(paths, [load_camera('DemoCam')], processes=2))\n"
+        "print(len(done), all(r.observations for r in done))\n"
+    )
+    result = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == [str(len(list(folder.iterdir()))), "True"]
 
 
 def test_time_is_counted_in_tai(
