@@ -217,7 +217,7 @@ class Datastore:
             Files, each with its references.
         transfer : `str` or `None`
             `None` or ``in place`` (the file lies inside the repository already),
-            ``auto`` (in place if inside, else a hard link, else a copy), ``copy``,
+            ``auto`` (in place if inside, else a copy), ``copy``,
             ``move``, ``direct`` (it stays where it is), ``split`` (in place if
             inside, else direct), ``link`` (a hard link, else a symbolic one),
             ``hardlink``, ``symlink``, ``relsymlink``.

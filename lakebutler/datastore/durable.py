@@ -13,12 +13,15 @@ Elsewhere threads do it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import struct
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
 
 __all__ = ["sync_directories", "sync_everything", "sync_files"]
 
@@ -115,6 +118,8 @@ def sync_everything(directory: str) -> bool:
         if _kind(libc, descriptor) not in _HONEST:
             return False
         if libc.syncfs(descriptor) != 0:
+            import ctypes
+
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), directory)
     finally:
@@ -131,11 +136,15 @@ def _libc() -> ctypes.CDLL | None:
     minor = rest.partition(".")[0]
     if not (major.isdecimal() and minor.isdecimal()) or (int(major), int(minor)) < (5, 8):
         return None
+    import ctypes
+
     library = ctypes.CDLL(None, use_errno=True)
     return library if hasattr(library, "syncfs") and hasattr(library, "fstatfs") else None
 
 
 def _kind(libc: ctypes.CDLL, descriptor: int) -> int:
+    import ctypes
+
     buffer = ctypes.create_string_buffer(512)  # struct statfs is shorter everywhere; f_type comes first
     if libc.fstatfs(descriptor, buffer) != 0:
         return 0

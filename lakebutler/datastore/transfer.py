@@ -161,7 +161,7 @@ def _move(source: str, place: str, mode: int) -> Made:
 
 
 MAKERS: dict[str, Callable[[str, str, int], Made]] = {
-    "auto": _or(_hardlink, _copy),
+    "auto": _copy,
     "copy": _copy,
     "hardlink": _hardlink,
     "link": _or(_hardlink, _symlink),
