@@ -17,15 +17,16 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from lakebutler.cli.failure import NOTHING_FOUND
 from lakebutler.cli.session import say
 
-__all__ = ["FORMATS", "Listing", "emit", "finish", "format_options", "merge", "plain"]
+__all__ = ["FORMATS", "Listing", "emit", "finish", "fold_widths", "format_options", "merge", "plain"]
 
 FORMATS = ("auto", "table", "json", "csv", "tsv")
 
@@ -33,6 +34,7 @@ _RICH_ROWS = 500
 """Above so many rows a table is aligned without rich, which lays out all rows at once and slowly."""
 
 _WIDEST_CELL = 60
+_NEVER_FOLDED = 12
 _CHUNK = 1000
 
 
@@ -265,17 +267,59 @@ def _write_rich(listing: Listing) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    console = Console(highlight=False)
+    cells = [[_cell(value) for value in row] for row in listing.rows]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(listing.columns)]
+    folded = fold_widths(widths, console.width - 2 * len(widths))
+    if folded is None:
+        _write_records(listing.columns, cells)
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
     for index, name in enumerate(listing.columns):
         right = any(_is_number(row[index]) for row in listing.rows)
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in listing.rows:
-        table.add_row(*(Text(_shortened(_one_line(value))) for value in row))
-    Console(highlight=False).print(table)
+        side: Literal["left", "right"] = "right" if right else "left"
+        table.add_column(name, justify=side, overflow="fold", width=folded[index])
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def fold_widths(widths: Sequence[int], room: int) -> list[int] | None:
+    """Find widths of columns that fit, folding the widest ones most.
+
+    Parameters
+    ----------
+    widths : sequence of `int`
+        What each column would take.
+    room : `int`
+        What there is for all.
+
+    Returns
+    -------
+    widths : `list` [`int`] or `None`
+        What each column gets; `None` if that would be unreadable.
+    """
+    result = list(widths)
+    while sum(result) > room:
+        widest = max(result)
+        if widest <= _NEVER_FOLDED:
+            return None
+        result[result.index(widest)] -= 1
+    return result
+
+
+def _write_records(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """One line for each value, as psql does it where a table would be too wide."""
+    width = max(map(len, columns), default=0)
+    for number, row in enumerate(cells):
+        if number:
+            click.echo()
+        for name, cell in zip(columns, row, strict=True):
+            click.echo(f"{name.ljust(width)}  {cell}".rstrip())
 
 
 def _write_aligned(listing: Listing) -> None:
-    cells = [[_shortened(_one_line(value)) for value in row] for row in listing.rows]
+    cells = [[_cell(value) for value in row] for row in listing.rows]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(listing.columns)]
     right = [any(_is_number(row[i]) for row in listing.rows) for i in range(len(widths))]
 
@@ -285,13 +329,16 @@ def _write_aligned(listing: Listing) -> None:
 
     click.echo(line(listing.columns))
     click.echo("  ".join("-" * width for width in widths))
-    for row in cells:
-        click.echo(line(row))
+    _echo_chunks(f"{line(row)}\n" for row in cells)
+
+
+def _cell(value: Any) -> str:
+    """A value as a person reads it: times to the second, long text cut."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    text = _one_line(value)
+    return text if len(text) <= _WIDEST_CELL else text[: _WIDEST_CELL - 1] + "…"
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _WIDEST_CELL else text[: _WIDEST_CELL - 1] + "…"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakebutler.cli.output import Listing, emit, merge, plain
+from lakebutler.cli.output import Listing, emit, fold_widths, merge, plain
 from lakebutler.cli.refine import limit_rows, refine, split_names
 from lakebutler.errors import InvalidQueryError
 
@@ -145,3 +145,13 @@ def test_an_unknown_column_to_order_by_is_named_with_the_nearest() -> None:
 
 def test_options_may_be_repeated_or_comma_separated() -> None:
     assert split_names(["a,b", " c ", "", "d,"]) == ("a", "b", "c", "d")
+
+
+@given(st.lists(st.integers(1, 80), min_size=1, max_size=8), st.integers(1, 200))
+def test_folded_columns_fit_and_none_becomes_unreadable(widths: list[int], room: int) -> None:
+    folded = fold_widths(widths, room)
+    if folded is None:
+        assert sum(min(width, 12) for width in widths) > room
+    else:
+        assert sum(folded) == min(room, sum(widths))
+        assert all(new == old or new >= 12 for new, old in zip(folded, widths, strict=True))

@@ -104,3 +104,18 @@ def test_progress_is_silent_where_nobody_watches(
     bar.advance()
     bar.finish()
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_table_far_too_wide_is_shown_as_records_line_by_line() -> None:
+    text = on_terminal(
+        """
+        from lakebutler.cli.output import Listing, emit
+        names = tuple(f"column_{i}" for i in range(20))
+        emit(Listing(names, [tuple(range(20)), tuple(range(20, 40))]))
+        """
+    )
+    lines = text.splitlines()
+    assert lines[0].split() == ["column_0", "0"]
+    assert lines[20] == ""
+    assert lines[21].split() == ["column_0", "20"]
+    assert len(lines) == 41
