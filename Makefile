@@ -36,7 +36,7 @@ test: venv-test
 test-lowest:
 	@$(PYTHON) tools/make_venv.py $(LOWEST) --extras test --lowest
 	@$(LOWEST)/bin/python -c "import duckdb; print('duckdb', duckdb.__version__)"
-	$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile $(or $(ARGS),tests/lake tests/registry tests/query tests/butler)
+	$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile $(or $(ARGS),$(wildcard tests/lake tests/registry tests/query tests/butler tests/datastore tests/formatters tests/cli))
 
 lint: venv-dev
 	$(BIN)/ruff check .
