@@ -154,8 +154,10 @@ class ReadingButler(ButlerBase):
             if found is None:
                 self._registry.expand(exact)  # names a value that does not exist
                 names = ", ".join(name for name, _ in path) or "no collection"
+                wanted = timespan if timespan is not None else when
+                valid = f" that is valid in {wanted}" if wanted is not None and kind.isCalibration() else ""
                 raise DatasetNotFoundError(
-                    f"there is no {kind.name} with data ID {exact} in {names}",
+                    f"there is no {kind.name} with data ID {exact}{valid} in {names}",
                     hint="query_datasets shows what there is; collections= says where to look",
                 )
             layout, row = found

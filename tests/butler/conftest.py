@@ -43,7 +43,8 @@ def observatory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(made.url)
 
 
-def _copy(observatory: Path, place: Place) -> None:
+def copy_repository(observatory: Path, place: Place) -> None:
+    """Copy a repository to another place, file by file."""
     if not place.remote:
         shutil.copytree(observatory, place.url)
         return
@@ -57,7 +58,7 @@ def _copy(observatory: Path, place: Place) -> None:
 @pytest.fixture
 def butler(place: Place, observatory: Path) -> Iterator[Butler]:
     """A writeable butler on a new repository that is filled with the small observatory."""
-    _copy(observatory, place)
+    copy_repository(observatory, place)
     with place.open(run=RUN) as butler:
         yield butler
 
@@ -71,6 +72,6 @@ def local(tmp_path: Path) -> Place:
 @pytest.fixture
 def local_butler(local: Place, observatory: Path) -> Iterator[Butler]:
     """As `butler`, on the local disk only."""
-    _copy(observatory, local)
+    copy_repository(observatory, local)
     with local.open(run=RUN) as butler:
         yield butler

@@ -75,13 +75,17 @@ class Place:
         return {path for path in self.tree() if path.startswith("datastore/")}
 
 
-def span(day: int, seq: int) -> Timespan:
-    """When an exposure was taken: a minute, at the full hours from 18 h on."""
+def instant(text: str) -> Any:
+    """A time, TAI."""
     from astropy.time import Time
 
-    text = f"{day // 10000}-{day // 100 % 100:02d}-{day % 100:02d}"
-    begin = Time(f"{text}T{17 + seq:02d}:00:00", scale="tai")
-    return Timespan(begin, Time(f"{text}T{17 + seq:02d}:01:00", scale="tai"))
+    return Time(text, scale="tai")
+
+
+def span(day: int, seq: int) -> Timespan:
+    """When an exposure was taken: a minute, at the full hours from 18 h on."""
+    text = f"{day // 10000}-{day // 100 % 100:02d}-{day % 100:02d}T{17 + seq:02d}"
+    return Timespan(instant(f"{text}:00:00"), instant(f"{text}:01:00"))
 
 
 def fill(butler: Butler) -> None:
@@ -104,7 +108,12 @@ def fill(butler: Butler) -> None:
             common = {"instrument": CAM, "physical_filter": physical_filter, "day_obs": day, "seq_num": seq}
             add(
                 "exposure",
-                {"id": exposure, "obs_id": f"obs-{exposure}", "group": f"group-{exposure}", "timespan": span(day, seq)}
+                {
+                    "id": exposure,
+                    "obs_id": f"obs-{exposure}",
+                    "group": f"group-{exposure}",
+                    "timespan": span(day, seq),
+                }
                 | common,
             )
         for exposure in (101, 201):
@@ -120,9 +129,7 @@ def fill(butler: Butler) -> None:
 def dataset_type(butler: Butler, name: str) -> DatasetType:
     """One of the types of `TYPES`."""
     dimensions, storage_class, calibration = TYPES[name]
-    return DatasetType(
-        name, dimensions, storage_class, universe=butler.dimensions, isCalibration=calibration
-    )
+    return DatasetType(name, dimensions, storage_class, universe=butler.dimensions, isCalibration=calibration)
 
 
 def note_id(exposure: int = 101, detector: int = 0) -> dict[str, Any]:
