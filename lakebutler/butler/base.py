@@ -46,6 +46,15 @@ class Defaults:
         self.infer = infer
         self._inferred: dict[str, Any] = {}
 
+    def arguments(self) -> dict[str, Any]:
+        """As arguments of `Butler.from_config`."""
+        return {
+            "collections": self.collections,
+            "run": self.run,
+            "inferDefaults": self.infer,
+            **self.data_id,
+        }
+
     def governor(self, registry: Registry, name: str) -> Any:
         """Default value of a governor dimension.
 

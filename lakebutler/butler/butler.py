@@ -14,13 +14,14 @@ from lakebutler.butler.collections_api import ButlerCollections
 from lakebutler.butler.querying import QueryingButler
 from lakebutler.butler.reading import ReadingButler
 from lakebutler.butler.registry_api import ButlerRegistry
-from lakebutler.butler.repository import make_repository, open_repository
+from lakebutler.butler.repository import Opening, Repository, make_repository, open_repository
 from lakebutler.butler.writing import WritingButler
 from lakebutler.collections.collection import CollectionType
-from lakebutler.errors import DimensionNameError, ReadOnlyButlerError, known_names
+from lakebutler.dimensions.columns import fit_key
+from lakebutler.dimensions.universe import DimensionUniverse
+from lakebutler.errors import DimensionNameError, DimensionValueError, ReadOnlyButlerError, known_names
 from lakebutler.lake.entry import Entry
 from lakebutler.registry.registry import Registry
-from lakebutler.registry.session import Session
 
 __all__ = ["Butler"]
 
@@ -160,22 +161,38 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
             allow_external=allow_external,
             trust=trust,
         )
-        registry = Registry(repository.session, repository.universe)
         names = [collections] if isinstance(collections, str) else list(collections or ([run] if run else []))
-        governors = repository.universe.governor_dimensions.names
-        for name in kwargs:
-            if name not in governors:
-                raise DimensionNameError(
-                    f"{name!r} is no argument of Butler and no governor dimension",
-                    hint=known_names(name, governors, what="governor dimensions"),
-                )
-        if run is not None and writeable:
+        try:
+            return cls._on(repository, names, run, kwargs, infer=inferDefaults)
+        except BaseException:
+            repository.close()
+            raise
+
+    @classmethod
+    def _on(
+        cls,
+        repository: Repository,
+        names: Sequence[str],
+        run: str | None,
+        data_id: Mapping[str, Any],
+        *,
+        infer: bool,
+    ) -> Self:
+        """Make a butler on an open repository; registers its run if need be."""
+        registry = Registry(repository.session, repository.universe)
+        values = {}
+        for name, value in data_id.items():
+            values[name] = _governor_value(repository.universe, name, value)
+        registry.search_path(name for name in names if name != run)  # names one that does not exist
+        if run is not None and repository.session.writeable:
             registry.register_collection(run, CollectionType.RUN)
-        registry.search_path(names)  # names one that does not exist
+        registry.search_path(names)
         butler = object.__new__(cls)
-        defaults = Defaults(names, run, kwargs, infer=inferDefaults)
-        super(Butler, butler).__init__(repository, registry, defaults)
+        super(Butler, butler).__init__(repository, registry, Defaults(names, run, values, infer=infer))
         return butler
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open_again, (type(self), self.root, self._repository.opening, self._defaults.arguments())
 
     def clone(
         self,
@@ -208,22 +225,18 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
         names = [collections] if isinstance(collections, str) else collections
         if names is None:
             names = [run] if run is not None else old.collections
-        session = Session(
-            self._repository.lake, writeable=self._session.writeable, pinned=self._session.pinned
-        )
-        registry = Registry(session, self.dimensions)
-        if run is not None and session.writeable:
-            registry.register_collection(run, CollectionType.RUN)
-        registry.search_path(names)
-        defaults = Defaults(
-            names,
-            run if run is not None else old.run,
-            old.data_id if dataId is None else dataId,
-            infer=old.infer if inferDefaults is None else inferDefaults,
-        )
-        butler = object.__new__(type(self))
-        super(Butler, butler).__init__(self._repository.with_session(session), registry, defaults)
-        return butler
+        repository = self._repository.again()
+        try:
+            return self._on(
+                repository,
+                names,
+                run if run is not None else old.run,
+                old.data_id if dataId is None else dataId,
+                infer=old.infer if inferDefaults is None else inferDefaults,
+            )
+        except BaseException:
+            repository.close()
+            raise
 
     @property
     def collections(self) -> ButlerCollections:
@@ -258,11 +271,11 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
         entry : `Entry`
             Version, time, who, which verb, and message.
         """
-        return self._repository.lake.history(limit)
+        return self._session.lake.history(limit)
 
     def close(self) -> None:
         """Let go of what the butler holds; it cannot be used afterwards."""
-        self._repository.lake.close()
+        self._repository.close()
 
     def __enter__(self) -> Self:
         return self
@@ -294,3 +307,28 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
             for k, v in rows.items()
         )
         return f"<table>{cells}</table>"
+
+
+def _governor_value(universe: DimensionUniverse, name: str, value: Any) -> Any:
+    if name not in universe.governor_dimensions.names:
+        raise DimensionNameError(
+            f"{name!r} is no argument of Butler and no governor dimension",
+            hint=known_names(name, universe.governor_dimensions.names, what="governor dimensions"),
+        )
+    try:
+        return fit_key(universe.dimensions[name].primary_key, value)
+    except (TypeError, ValueError) as exc:
+        raise DimensionValueError(f"default value of {name} {exc}") from None
+
+
+def _open_again(cls: type[Butler], root: str, opening: Opening, defaults: Mapping[str, Any]) -> Butler:
+    """Open what was pickled in another process."""
+    return cls.from_config(
+        root,
+        writeable=opening.writeable,
+        as_of=opening.as_of,
+        storage_options=opening.storage_options,
+        allow_external=opening.allow_external,
+        trust=opening.trust,
+        **defaults,
+    )

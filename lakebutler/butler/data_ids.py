@@ -125,7 +125,7 @@ def _require_text(name: str, value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise DimensionValueError(f"value of dimension {name!r} is no text: {ascii(value)}") from None
+        raise DimensionValueError(f"value of dimension {name!r} is no text: {value!a}") from None
 
 
 def _exact(group: DimensionGroup, values: Mapping[str, Any]) -> DataCoordinate | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,16 +20,61 @@ from lakebutler.config import (
 )
 from lakebutler.datastore.datastore import Datastore
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import RepositoryExistsError, RepositoryFormatError
+from lakebutler.errors import RepositoryExistsError, RepositoryFormatError, StorageError
 from lakebutler.lake.lake import Lake
-from lakebutler.lake.storage import open_storage
+from lakebutler.lake.snapshot import Snapshot
+from lakebutler.lake.storage import Storage, open_storage
 from lakebutler.registry.session import Session
 from lakebutler.registry.views import repository_views
 
-__all__ = ["Repository", "make_repository", "open_repository"]
+__all__ = ["Opening", "Repository", "Users", "make_repository", "open_repository"]
 
 DIMENSIONS = "dimensions"
 """Name of the configuration value that holds the universe."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a repository was opened; enough to open it again in another process.
+
+    Attributes
+    ----------
+    writeable : `bool`
+        Whether it may be changed.
+    as_of : `int` or `None`
+        The version that is seen, if not the newest.
+    storage_options : mapping
+        Options for fsspec.
+    allow_external : `bool` or sequence of `str`
+        Where its datasets may lie outside.
+    trust : `bool`
+        Whether files whose reading can run code may be read.
+    """
+
+    writeable: bool
+    as_of: int | None
+    storage_options: Mapping[str, Any] | None
+    allow_external: bool | Sequence[str]
+    trust: bool
+
+
+class Users:
+    """Counts the butlers that share an open lake."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 1
+
+    def add(self) -> None:
+        """One more uses it."""
+        with self._lock:
+            self._count += 1
+
+    def leave(self) -> bool:
+        """One less does; true if nobody is left."""
+        with self._lock:
+            self._count -= 1
+            return self._count == 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +97,10 @@ class Repository:
         Where its datasets may lie outside.
     datastore : `Datastore`
         Its files.
+    opening : `Opening`
+        How it was opened.
+    users : `Users`
+        The butlers that share the lake.
     """
 
     root: str
@@ -60,21 +110,19 @@ class Repository:
     config: Mapping[str, Any]
     trust: ExternalTrust
     datastore: Datastore
+    opening: Opening
+    users: Users
 
-    def with_session(self, session: Session) -> Repository:
-        """The same repository seen through another session.
-
-        Parameters
-        ----------
-        session : `Session`
-            On the same lake.
-
-        Returns
-        -------
-        repository : `Repository`
-            Shares everything else.
-        """
+    def again(self) -> Repository:
+        """The same repository seen through a session of its own; shares everything else."""
+        session = Session(self.lake, writeable=self.session.writeable, pinned=self.session.pinned)
+        self.users.add()
         return replace(self, session=session)
+
+    def close(self) -> None:
+        """Let go of it; the last one to do so closes the lake."""
+        if self.session.close() and self.users.leave():
+            self.lake.close()
 
 
 def make_repository(
@@ -114,15 +162,42 @@ def make_repository(
         raise RepositoryExistsError(
             f"{place}: there is a lakebutler repository already", hint="open it, or choose another place"
         )
+    _refuse_what_is_there(place)
     universe = DimensionUniverse(dimension_config)
     text = yaml.safe_dump(dict(config), sort_keys=False) if config else ""
-    parse_repo_config(text, CONFIG_NAME)
+    Datastore("/", config=parse_repo_config(text, CONFIG_NAME).get("datastore"))  # checks the settings
     storage = open_storage(place, storage_options=storage_options)
-    if text:
-        storage.write(CONFIG_NAME, text.encode())
+    _create_config(storage, text.encode(), place)
     lake = Lake.create(storage, config={DIMENSIONS: universe.to_config()}, views=repository_views)
     lake.close()
     return place
+
+
+def _refuse_what_is_there(place: str) -> None:
+    if "://" in place:
+        return
+    if os.path.lexists(place) and not os.path.isdir(place):
+        raise StorageError(
+            f"{place}: this is no directory", hint="choose a directory, or one that is to be made"
+        )
+    if os.path.exists(os.path.join(place, "gen3.sqlite3")):
+        raise RepositoryExistsError(
+            f"{place}: there is a repository of lsst.daf.butler already", hint="choose an empty directory"
+        )
+
+
+def _create_config(storage: Storage, text: bytes, place: str) -> None:
+    """Write ``butler.yaml`` first: a repository that can be opened has it."""
+    try:
+        found = storage.read(CONFIG_NAME)
+    except FileNotFoundError:
+        if text:
+            storage.create(CONFIG_NAME, text)
+        return
+    if found != text:
+        raise RepositoryExistsError(
+            f"{place}: there is a {CONFIG_NAME} already", hint="choose an empty place, or remove the file"
+        )
 
 
 def open_repository(
@@ -169,30 +244,44 @@ def open_repository(
         raise not_a_repository(place)
     storage = open_storage(place, storage_options=storage_options)
     lake = Lake.open(storage, views=repository_views)
-    snapshot = lake.as_of(as_of) if as_of is not None else None
+    try:
+        snapshot = lake.as_of(as_of) if as_of is not None else None
+        universe = _universe(snapshot or lake.snapshot(), place)
+        external = ExternalTrust(lake.repo_id)
+        config = _read_config(storage, place)
+        datastore = Datastore(
+            place,
+            storage_options=storage_options,
+            config=config.get("datastore"),
+            allow_external=_allowed(allow_external, external),
+            trust=trust,
+        )
+    except BaseException:
+        lake.close()
+        raise
     session = Session(lake, writeable=writeable, pinned=snapshot)
-    stored = (snapshot or lake.snapshot()).state("config").get(DIMENSIONS)
+    version = snapshot.version if snapshot is not None else None
+    opening = Opening(writeable, version, storage_options, allow_external, trust)
+    return Repository(place, lake, session, universe, config, external, datastore, opening, Users())
+
+
+def _universe(snapshot: Snapshot, place: str) -> DimensionUniverse:
+    stored = snapshot.state("config").get(DIMENSIONS)
     if stored is None:
         raise RepositoryFormatError(f"{place}: the repository does not say what its dimensions are")
-    universe = DimensionUniverse(stored)
+    return DimensionUniverse(stored)
+
+
+def _read_config(storage: Storage, place: str) -> dict[str, Any]:
     try:
-        config = parse_repo_config(storage.read(CONFIG_NAME), f"{place}/{CONFIG_NAME}")
+        return parse_repo_config(storage.read(CONFIG_NAME), f"{place}/{CONFIG_NAME}")
     except FileNotFoundError:
-        config = {}
-    external = ExternalTrust(lake.repo_id)
-    allowed: bool | Sequence[str] = True
-    if not isinstance(allow_external, bool):
-        allowed = (
-            *([allow_external] if isinstance(allow_external, str) else allow_external),
-            *external.prefixes(),
-        )
-    elif not allow_external:
-        allowed = external.prefixes()
-    datastore = Datastore(
-        place,
-        storage_options=storage_options,
-        config=config.get("datastore"),
-        allow_external=allowed,
-        trust=trust,
-    )
-    return Repository(place, lake, session, universe, config, external, datastore)
+        return {}
+
+
+def _allowed(given: bool | Sequence[str], external: ExternalTrust) -> bool | Sequence[str]:
+    """Where datasets may lie outside: what the caller says, and what the user has said before."""
+    if given is True:
+        return True
+    more = () if given is False else (given,) if isinstance(given, str) else tuple(given)
+    return (*more, *external.prefixes())

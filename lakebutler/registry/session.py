@@ -15,8 +15,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NoReturn, cast
 
-from lakebutler.errors import ReadOnlyButlerError
+from lakebutler.errors import ButlerUserError, ReadOnlyButlerError
 from lakebutler.lake.change import Change
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.snapshot import Snapshot
@@ -35,6 +36,13 @@ class _Open:
     working: Snapshot
     steps: list[tuple[Build, Change]] = field(default_factory=list)
     op: str = ""
+
+
+class _Closed:
+    """Stands where the lake of a closed session was."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise ButlerUserError("the butler is closed", hint="open the repository again")
 
 
 class Session:
@@ -57,6 +65,20 @@ class Session:
         self._open: _Open | None = None
         self._held: Snapshot | None = None
         self._holds = 0
+
+    def close(self) -> bool:
+        """Let go of the lake: whatever is asked of the session from now on is refused.
+
+        Returns
+        -------
+        closed : `bool`
+            False if it was closed before.
+        """
+        if isinstance(self.lake, _Closed):
+            return False
+        self.lake = cast("Lake", _Closed())
+        self._pinned = self._open = self._held = None
+        return True
 
     @property
     def pinned(self) -> Snapshot | None:
