@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lakebutler.errors import ButlerUserError
+from lakebutler.errors import ButlerUserError, StorageError
 
 __all__ = ["DEFAULT_PATTERN", "find_files"]
 
@@ -40,6 +40,8 @@ def find_files(paths: Iterable[str | os.PathLike[str]], pattern: str | None = No
     ------
     ButlerUserError
         Raised if the pattern is no regular expression.
+    StorageError
+        Raised if a remote place cannot be listed.
     """
     try:
         wanted = re.compile(DEFAULT_PATTERN if pattern is None else pattern)
@@ -83,14 +85,18 @@ def _remote(url: str, wanted: re.Pattern[str]) -> Iterator[str]:
     from fsspec.core import url_to_fs
 
     filesystem: Any
-    filesystem, path = url_to_fs(url)
-    if _MAGIC.search(url):
-        names = sorted(filesystem.glob(path))
-    elif url.endswith("/") or not wanted.search(url):
-        names = [path] if filesystem.isfile(path) else sorted(filesystem.find(path))
-        if names != [path]:
-            names = [name for name in names if wanted.search(name)]
-    else:
-        names = [path]  # named as a file: reading it will say whether it is there
+    try:
+        filesystem, path = url_to_fs(url)
+        if _MAGIC.search(url):
+            names = sorted(filesystem.glob(path))
+        elif url.endswith("/") or not wanted.search(url):
+            names = [path] if filesystem.isfile(path) else sorted(filesystem.find(path))
+            if names != [path]:
+                names = [name for name in names if wanted.search(name)]
+        else:
+            names = [path]  # named as a file: reading it will say whether it is there
+    except Exception as err:  # the libraries of stores have errors of their own
+        said = " ".join(str(err).split())
+        raise StorageError(f"cannot list {url}: {said or type(err).__name__}") from err
     for name in names:
         yield filesystem.unstrip_protocol(name)

@@ -118,7 +118,19 @@ def read_file(
         except ButlerError as err:
             return FileResult(path, reason=err.message)
         except OSError as err:
-            return FileResult(path, reason=err.strerror or str(err) or type(err).__name__)
+            return FileResult(path, reason=_plain(err))
+        except Exception as err:
+            if "://" not in path:
+                raise
+            return FileResult(path, reason=_plain(err))  # the libraries of stores have errors of their own
+
+
+def _plain(err: Exception) -> str:
+    """Make one line of what an operating system or a store says."""
+    if isinstance(err, FileNotFoundError):
+        return "No such file or directory"
+    said = getattr(err, "strerror", None) or str(err)
+    return " ".join(str(said or type(err).__name__).split())
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datasets.file_dataset import FileDataset
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.errors import DatasetTypeError, MissingDatasetTypeError
-from lakebutler.ids import DatasetIdGenEnum
+from lakebutler.ids import DatasetIdGenEnum, make_dataset_ids
 from lakebutler.instruments.camera import Camera
 from lakebutler.instruments.ingest_plan import Accepted, Batch, judge_records
 from lakebutler.instruments.ingest_report import FileReport, FileStatus
 from lakebutler.instruments.instrument import raw_run_name
-from lakebutler.instruments.observation import Observation, day_obs_record, group_record
+from lakebutler.instruments.observation import day_obs_record, group_record
 from lakebutler.registry.datasets import compare
 from lakebutler.registry.schema import dataset_layout
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["RawChanges"]
 
 _DIMENSIONS = ("instrument", "exposure", "detector")
+_FIELDS = {"instrument": "instrument", "exposure": "exposure_id", "detector": "detector"}
+_MODE = DatasetIdGenEnum.DATAID_TYPE_RUN
 # Ways of transfer after which a dataset's bytes may lie outside the repository.
 _LEAVES_OUTSIDE = frozenset({"direct", "split", "link", "symlink", "relsymlink"})
 
@@ -87,7 +89,7 @@ class RawChanges:
         self.new_exposures, self.changed_exposures = judge_records(
             self.batch, self._stored_exposures(), update=update
         )
-        references = [(file, self._refs(file)) for file in self.batch.accepted]
+        references = self._references()
         present, taken = self._present([ref for _, refs in references for ref in refs])
         for file, refs in references:
             missing = [ref for ref in refs if ref.id not in present]
@@ -135,19 +137,31 @@ class RawChanges:
             taken |= {part[i].id: reason for i, reason in verdict.conflicting}
         return present, taken
 
-    def _refs(self, file: Accepted) -> list[DatasetRef]:
-        camera = self.cameras[file.exposure_key[0]]
-        kind = self._dataset_type(camera)
-        run = self._run_of(camera)
-        return [
-            DatasetRef(
-                kind,
-                DataCoordinate.from_required_values(kind.dimensions, _required_values(kind, o)),
-                run=run,
-                id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN,
-            )
-            for o in file.observations
-        ]
+    def _references(self) -> list[tuple[Accepted, list[DatasetRef]]]:
+        """Make the references of all datasets, camera by camera."""
+        by_camera: dict[str, list[Accepted]] = {}
+        for file in self.batch.accepted:
+            by_camera.setdefault(file.observations[0].instrument, []).append(file)
+        found: dict[int, list[DatasetRef]] = {}
+        for name, files in by_camera.items():
+            kind, run = self._dataset_type(self.cameras[name]), self._run_of(self.cameras[name])
+            group = kind.dimensions
+            order = [_FIELDS[dimension] for dimension in group.required]
+            values = [tuple([getattr(o, f) for f in order]) for file in files for o in file.observations]
+            ids = iter(make_dataset_ids(_MODE, run, kind.name, tuple(group.required), values))
+            keys = iter(values)
+            for file in files:
+                found[file.position] = [
+                    DatasetRef(
+                        kind,
+                        DataCoordinate.from_required_values(group, next(keys)),
+                        run=run,
+                        id=next(ids),
+                        conform=False,
+                    )
+                    for _ in file.observations
+                ]
+        return [(file, found[file.position]) for file in self.batch.accepted]
 
     def _run_of(self, camera: Camera) -> str:
         return self.run or raw_run_name(camera)
@@ -258,12 +272,3 @@ class RawChanges:
             Each once.
         """
         return list(dict.fromkeys(self._run_of(self.cameras[f.exposure_key[0]]) for f in self.batch.accepted))
-
-
-def _required_values(kind: DatasetType, observation: Observation) -> tuple[Any, ...]:
-    values = {
-        "instrument": observation.instrument,
-        "exposure": observation.exposure_id,
-        "detector": observation.detector,
-    }
-    return tuple(values[name] for name in kind.dimensions.required)

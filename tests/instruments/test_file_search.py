@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from lakebutler.errors import ButlerUserError
+from lakebutler.errors import ButlerUserError, StorageError
 from lakebutler.instruments.file_search import find_files
 
 
@@ -73,6 +73,11 @@ def test_remote_places_are_searched_alike() -> None:
         assert find_files(["memory://night/gone.fits"]) == ["memory:///night/gone.fits"]
     finally:
         memory.rm("/night", recursive=True)
+
+
+def test_a_place_that_cannot_be_listed_is_one_line() -> None:
+    with pytest.raises(StorageError, match=r"^cannot list nonsense://x/: "):
+        find_files(["nonsense://x/"])
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:
