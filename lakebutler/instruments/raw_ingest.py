@@ -20,6 +20,7 @@ from lakebutler.instruments.headers import FileResult, read_files
 from lakebutler.instruments.ingest_plan import Batch, in_order, sort_files
 from lakebutler.instruments.ingest_report import FileReport, IngestReport
 from lakebutler.instruments.raw_changes import RawChanges
+from lakebutler.instruments.translate import require_translator
 from lakebutler.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def ingest_raws(
     watch = progress or NullProgress()
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     registered = _registered(butler)
-    cameras = _wanted_cameras(registered, instrument)
+    cameras, notes = _wanted_cameras(registered, instrument)
+    for camera in cameras:
+        require_translator(camera)
     files = find_files(names, regex)
     batch = sort_files(_read(files, cameras, processes, fail_fast=fail_fast, watch=watch))
     _refuse_strangers(batch, len(files), registered)
@@ -104,6 +107,7 @@ def ingest_raws(
         datasets=sum(len(refs) for _, refs in changes.todo),
         exposures_added=len(changes.new_exposures),
         exposures_updated=len(changes.changed_exposures),
+        notes=notes,
     )
 
 
@@ -115,31 +119,35 @@ def _registered(butler: Butler) -> set[str]:
     return {str(record.toDict()["name"]) for record in found}
 
 
-def _wanted_cameras(registered: set[str], instrument: str | os.PathLike[str] | Camera | None) -> list[Camera]:
+def _wanted_cameras(
+    registered: set[str], instrument: str | os.PathLike[str] | Camera | None
+) -> tuple[list[Camera], tuple[str, ...]]:
+    """Choose cameras; what the user may have to know about the choice is a note."""
     if instrument is not None:
         camera = instrument if isinstance(instrument, Camera) else load_camera(instrument)
         if camera.name not in registered:
             given = camera.name if isinstance(instrument, Camera) else os.fspath(instrument)
             raise _not_registered(camera.name, given)
-        return [camera]
+        return [camera], ()
     if not registered:
         known = ", ".join(camera_names())
         raise InstrumentError(
             "no instrument is registered in this repository",
             hint=f"lakebutler register-instrument NAME  (known: {known})",
         )
-    cameras = []
+    cameras, unknown = [], []
     for name in sorted(registered):
         try:
             cameras.append(load_camera(name))
         except InstrumentError:
-            continue  # an instrument without a camera file here: its files cannot be recognised
+            unknown.append(name)
     if not cameras:
         raise InstrumentError(
-            f"no camera file is known for the registered instruments ({', '.join(sorted(registered))})",
+            f"no camera file is known for the registered instruments ({', '.join(unknown)})",
             hint="name one: --instrument path/to/camera.yaml",
         )
-    return cameras
+    note = f"no camera file is known for {', '.join(unknown)}: its raws are not recognised"
+    return cameras, (note,) if unknown else ()
 
 
 def _not_registered(name: str, given: str) -> InstrumentError:

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from lakebutler.timespan import time_to_nsec
 if TYPE_CHECKING:
     from astro_metadata_translator import MetadataTranslator, ObservationInfo
 
-__all__ = ["accepts", "file_values", "recognise", "translate"]
+__all__ = ["accepts", "file_values", "recognise", "require_translator", "translate"]
 
 _REQUIRED = frozenset(
     {
@@ -196,6 +197,26 @@ def file_values(camera: Camera, path: str) -> Mapping[str, str]:
 # --------------------------------------------- through astro-metadata-translator
 
 
+def require_translator(camera: Camera) -> None:
+    """Make sure that the translator a camera names exists.
+
+    Parameters
+    ----------
+    camera : `Camera`
+        The camera.
+
+    Raises
+    ------
+    InstrumentError
+        Raised if it does not.
+    """
+    if camera.header.translator is not None:
+        try:
+            _translator_class(camera.header.translator)
+        except InstrumentError as err:
+            raise InstrumentError(f"camera {camera.name}: {err.message}", hint=err.hint) from err
+
+
 @lru_cache(maxsize=16)
 def _translator_class(name: str) -> type[MetadataTranslator]:
     from importlib.metadata import entry_points
@@ -217,12 +238,20 @@ def _translator_class(name: str) -> type[MetadataTranslator]:
 
 def _translated(name: str, header: MutableMapping[str, Any], wanted: AbstractSet[str]) -> dict[str, Any]:
     from astro_metadata_translator import ObservationInfo
+    from astropy.utils.data import conf
 
     known = _translator_class(name)
+    # Where observatories lie is asked of the network otherwise.
+    offline = conf.set_temp("allow_internet", False) if wanted is _WANTED else nullcontext()
     try:
-        info = ObservationInfo(
-            header, translator_class=known, required=set(_REQUIRED & wanted), subset=set(wanted), quiet=True
-        )
+        with offline:
+            info = ObservationInfo(
+                header,
+                translator_class=known,
+                required=set(_REQUIRED & wanted),
+                subset=set(wanted),
+                quiet=True,
+            )
     except Exception as err:  # translators raise whatever their arithmetic raises
         raise HeaderError(_first_fault(known, header, wanted) or _one_line(str(err))) from err
     return _values(info)

@@ -266,3 +266,21 @@ def test_a_storage_class_registered_before_is_kept(
     butler.registry.registerDatasetType(DatasetType("raw", dimensions, "HDUList"))
     ingest_raws(butler, raws)
     assert len(read_back(butler, instrument="DemoCam", exposure=2026031400008, detector=0)) == 2
+
+
+def test_an_instrument_without_a_camera_file_is_noted(butler: Butler, raws: list[Path]) -> None:
+    butler.registry.insertDimensionData("instrument", {"name": "Elsewhere"})
+    report = ingest_raws(butler, raws)
+    assert report.notes == ("no camera file is known for Elsewhere: its raws are not recognised",)
+    assert len(report.ingested) == len(raws)
+
+
+def test_a_camera_that_names_no_known_translator_is_one_error(
+    butler: Butler, raws: list[Path], tmp_path: Path
+) -> None:
+    facts = yaml.safe_load(Path(load_camera("DemoCam").source).read_text())
+    facts["header"] = {"translator": "HCS"}
+    own = tmp_path / "democam.yaml"
+    own.write_text(yaml.safe_dump(facts))
+    with pytest.raises(InstrumentError, match="camera DemoCam: there is no header translator 'HCS'"):
+        ingest_raws(butler, raws, instrument=own)
