@@ -189,11 +189,14 @@ def _refuse_what_is_there(place: str) -> None:
 def _create_config(storage: Storage, text: bytes, place: str) -> None:
     """Write ``butler.yaml`` first: a repository that can be opened has it."""
     try:
-        found = storage.read(CONFIG_NAME)
-    except FileNotFoundError:
         if text:
             storage.create(CONFIG_NAME, text)
+            return
+        found = storage.read(CONFIG_NAME)
+    except FileNotFoundError:
         return
+    except FileExistsError:
+        found = storage.read(CONFIG_NAME)  # from a making that was broken off, or from somebody else
     if found != text:
         raise RepositoryExistsError(
             f"{place}: there is a {CONFIG_NAME} already", hint="choose an empty place, or remove the file"
