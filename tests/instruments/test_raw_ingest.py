@@ -18,6 +18,9 @@ from astropy.io import fits
 from lakebutler import Butler, DatasetType
 from lakebutler.errors import DatasetTypeError, HeaderError, InstrumentError
 from lakebutler.instruments import ingest_raws, load_camera, register_instrument
+from lakebutler.instruments.headers import read_file
+from lakebutler.instruments.ingest_plan import sort_files
+from lakebutler.instruments.raw_changes import RawChanges
 from lakebutler.progress import CollectingProgress
 
 SMALL = (20, 10)
@@ -284,3 +287,22 @@ def test_a_camera_that_names_no_known_translator_is_one_error(
     own.write_text(yaml.safe_dump(facts))
     with pytest.raises(InstrumentError, match="camera DemoCam: there is no header translator 'HCS'"):
         ingest_raws(butler, raws, instrument=own)
+
+
+def test_two_who_ingest_the_same_at_once_lose_nothing(butler: Butler, raws: list[Path]) -> None:
+    camera = load_camera("DemoCam")
+    others = Butler.from_config(butler.root, writeable=True)
+    changes = []
+    for who, files in ((butler, raws[:12]), (others, raws[6:])):
+        batch = sort_files(read_file(str(path), [camera]) for path in files)
+        changes.append(RawChanges(who, batch, {"DemoCam": camera}, None))
+        changes[-1].judge(update=False, skip_existing=True)
+    for one in changes:  # both decided on the empty repository
+        one.commit("copy")
+    found = butler.query_datasets("raw", collections=RUN)
+    assert len(found) == len(raws)
+    for ref in found:
+        assert butler.get(ref).data.shape == (256, 272)
+    assert len(butler.query_dimension_records("exposure", instrument="DemoCam")) == 2
+    kept = [p for p in Path(butler.root).rglob("raw_DemoCam_*.fits") if p.is_file()]
+    assert len(kept) == len(raws)
