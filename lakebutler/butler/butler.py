@@ -19,7 +19,13 @@ from lakebutler.butler.writing import WritingButler
 from lakebutler.collections.collection import CollectionType
 from lakebutler.dimensions.columns import fit_key
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import DimensionNameError, DimensionValueError, ReadOnlyButlerError, known_names
+from lakebutler.errors import (
+    ButlerUserError,
+    DimensionNameError,
+    DimensionValueError,
+    ReadOnlyButlerError,
+    known_names,
+)
 from lakebutler.lake.entry import Entry
 from lakebutler.registry.registry import Registry
 
@@ -275,6 +281,10 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
 
     def close(self) -> None:
         """Let go of what the butler holds; it cannot be used afterwards."""
+        if self._session.in_transaction:
+            raise ButlerUserError(
+                "cannot close the butler inside a transaction", hint="leave the transaction first"
+            )
         self._repository.close()
 
     def __enter__(self) -> Self:
@@ -284,6 +294,8 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
         self.close()
 
     def __repr__(self) -> str:
+        if self._session.closed:
+            return f"Butler({self.root!r}, closed)"
         names = list(self._defaults.collections)
         mode = "writeable" if self.isWriteable() else "read-only"
         return (
@@ -293,6 +305,8 @@ class Butler(ReadingButler, WritingButler, QueryingButler):
     def _repr_html_(self) -> str:
         import html
 
+        if self._session.closed:
+            return html.escape(repr(self))
         snapshot = self._session.snapshot
         rows = {
             "repository": self.root,

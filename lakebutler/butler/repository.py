@@ -115,7 +115,9 @@ class Repository:
 
     def again(self) -> Repository:
         """The same repository seen through a session of its own; shares everything else."""
-        session = Session(self.lake, writeable=self.session.writeable, pinned=self.session.pinned)
+        lake = self.session.lake
+        assert lake.repo_id == self.lake.repo_id  # raises if this one is closed
+        session = Session(lake, writeable=self.session.writeable, pinned=self.session.pinned)
         self.users.add()
         return replace(self, session=session)
 

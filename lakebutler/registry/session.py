@@ -66,6 +66,11 @@ class Session:
         self._held: Snapshot | None = None
         self._holds = 0
 
+    @property
+    def closed(self) -> bool:
+        """Whether the session has let go of the lake."""
+        return isinstance(self.lake, _Closed)
+
     def close(self) -> bool:
         """Let go of the lake: whatever is asked of the session from now on is refused.
 
@@ -74,10 +79,10 @@ class Session:
         closed : `bool`
             False if it was closed before.
         """
-        if isinstance(self.lake, _Closed):
+        if self.closed:
             return False
         self.lake = cast("Lake", _Closed())
-        self._pinned = self._open = self._held = None
+        self._pinned = self._held = None
         return True
 
     @property

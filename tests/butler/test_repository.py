@@ -346,7 +346,7 @@ def _make(url: str, barrier: Any, results: Any) -> None:
         results.put("made")
     except RepositoryExistsError:
         results.put("exists")
-    except BaseException as exc:  # noqa: BLE001 - reported to the test
+    except BaseException as exc:
         results.put(repr(exc))
 
 
