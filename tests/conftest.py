@@ -42,6 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("thorough")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Ids without memory addresses, so that all workers of xdist collect the same tests."""
+    return f"{argname}:{type(val).__name__}" if " at 0x" in repr(val) and not callable(val) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--full"):
         return
