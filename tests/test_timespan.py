@@ -154,7 +154,7 @@ def test_a_day_that_is_none_is_refused(day_obs: int) -> None:
         Timespan.from_day_obs(day_obs)
 
 
-@pytest.mark.parametrize("bound", ["2020-01-01", 5, 1.5, object()], ids=str)
+@pytest.mark.parametrize("bound", ["2020-01-01", 5, 1.5, object()])
 def test_only_times_are_bounds(bound: object) -> None:
     with pytest.raises(TypeError, match="astropy Time or None"):
         Timespan(bound, None)
