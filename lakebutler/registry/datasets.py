@@ -14,11 +14,31 @@ from lakebutler.errors import CollectionTypeError, ConflictingDefinitionError
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import collections
-from lakebutler.registry.dataset_rows import FileRow, batch_rows, batch_table, key_table, uuid_array
+from lakebutler.registry.dataset_rows import (
+    FileRow,
+    batch_rows,
+    batch_table,
+    file_of,
+    key_table,
+    uuid_array,
+)
 from lakebutler.registry.dedupe import Verdict, decide, repeated
 from lakebutler.registry.schema import DatasetLayout, dataset_layout
 
-__all__ = ["SMALL", "check_free", "compare", "conflict", "find_by_id", "find_row", "group_refs", "insert_datasets", "insert_one", "remove_datasets", "set_files"]
+__all__ = [
+    "SMALL",
+    "check_free",
+    "compare",
+    "conflict",
+    "find_by_id",
+    "find_row",
+    "group_refs",
+    "insert_datasets",
+    "insert_one",
+    "remove_datasets",
+    "set_files",
+    "unstored",
+]
 
 SMALL = 200
 """Batches up to this size are looked up key by key, larger ones in bulk."""
@@ -171,7 +191,9 @@ def _compare_many(
     scopes = {(ref.datasetType.name, ref.run) for ref in refs}
     if scopes & live:
         where = {"dataset_type": sorted({s[0] for s in scopes}), "collection": sorted({s[1] for s in scopes})}
-        taken = snapshot.match(layout.table, layout.key_columns, key_table(layout, refs), select=("id",), where=where)
+        taken = snapshot.match(
+            layout.table, layout.key_columns, key_table(layout, refs), select=("id",), where=where
+        )
         holders = taken.column("id").to_pylist()
         by_key = dict(zip(taken.column("_key").to_pylist(), holders, strict=True))
     return decide(ids, by_key, by_id)
@@ -270,6 +292,11 @@ def insert_datasets(
         verdict = compare(snapshot, layout, part)
         if verdict.conflicting:
             raise conflict(part, verdict.conflicting)
+        waiting = unstored(snapshot, layout, part, verdict.same) if part_files is not None else {}
+        if waiting and part_files is not None:
+            anything = True
+            _store(change, layout, waiting, part_files)
+            verdict = Verdict(verdict.new, [i for i in verdict.same if i not in waiting], [])
         if verdict.same and not skip_existing:
             raise conflict(part, [(i, "it is there already") for i in verdict.same])
         if verdict.same and on_same is not None:
@@ -379,18 +406,69 @@ def insert_one(snapshot: Snapshot, ref: DatasetRef, file: FileRow, when: datetim
     """
     layout = check_free(snapshot, ref)
     rows = snapshot.find(layout.table, ("id",), (ref.id,))
-    if rows:
-        raise conflict([ref], [(0, f"its ID {ref.id} is that of {_place(layout, rows[0])}")])
     change = Change()
     change.require(collections.KIND, ref.run)
     change.require("dataset_type", ref.datasetType.name)
     change.touch(layout.table, (ref.datasetType.name, ref.run))
-    change.append_rows(layout.table, batch_rows(layout, (ref,), (file,), when))
+    if rows:
+        waiting = unstored(snapshot, layout, (ref,), (0,))
+        if not waiting:
+            raise conflict([ref], [(0, f"its ID {ref.id} is that of {_place(layout, rows[0])}")])
+        _store(change, layout, waiting, (file,))
+    else:
+        change.append_rows(layout.table, batch_rows(layout, (ref,), (file,), when))
     return change
 
 
+def unstored(
+    snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef], positions: Sequence[int]
+) -> dict[int, tuple[Any, ...]]:
+    """Find which datasets are registered but have no file.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+    layout : `DatasetLayout`
+        Their table.
+    refs : sequence of `DatasetRef`
+        A batch.
+    positions : sequence of `int`
+        Those of it that are registered.  Of more than `SMALL`, all are taken to
+        have files.
+
+    Returns
+    -------
+    rows : `dict` [`int`, `tuple`]
+        The rows of those without a file, by position.
+    """
+    found: dict[int, tuple[Any, ...]] = {}
+    if len(positions) > SMALL:
+        return found
+    for i in positions:
+        ref = refs[i]
+        row = find_row(snapshot, layout, ref.datasetType.name, ref.run, ref.dataId.required_values)
+        if row is not None and row[layout.index("id")] == ref.id and file_of(layout, row) is None:
+            found[i] = row
+    return found
+
+
+def _store(
+    change: Change, layout: DatasetLayout, rows: Mapping[int, tuple[Any, ...]], files: Sequence[FileRow]
+) -> None:
+    """Give datasets that were registered without one their files."""
+    start, id_index = layout.index("path"), layout.index("id")
+    for row in rows.values():
+        change.touch(layout.table, (row[0], row[1]))
+    change.delete(layout.table, ("id", "collection"), [(row[id_index], row[1]) for row in rows.values()])
+    change.append_rows(
+        layout.table,
+        [(*row[:start], *files[i], *row[start + len(files[i]) :]) for i, row in rows.items()],
+    )
+
+
 def check_free(snapshot: Snapshot, ref: DatasetRef) -> DatasetLayout:
-    """Refuse a dataset whose run does not exist, or has its data ID already.
+    """Refuse a dataset whose run does not exist, or has its data ID already with a file.
 
     Parameters
     ----------
@@ -414,7 +492,7 @@ def check_free(snapshot: Snapshot, ref: DatasetRef) -> DatasetLayout:
     _check_run(snapshot, ref.run)
     layout = dataset_layout(ref.datasetType.dimensions)
     row = find_row(snapshot, layout, ref.datasetType.name, ref.run, ref.dataId.required_values)
-    if row is not None:
+    if row is not None and not (row[layout.index("id")] == ref.id and file_of(layout, row) is None):
         holder = row[layout.index("id")]
         same = "it is there already" if holder == ref.id else f"its data ID is taken by dataset {holder}"
         raise conflict([ref], [(0, same)])
@@ -449,9 +527,7 @@ def remove_datasets(snapshot: Snapshot, refs: Sequence[DatasetRef]) -> Change | 
     return change if anything else None
 
 
-def set_files(
-    snapshot: Snapshot, layout: DatasetLayout, files: Mapping[uuid.UUID, FileRow]
-) -> Change | None:
+def set_files(snapshot: Snapshot, layout: DatasetLayout, files: Mapping[uuid.UUID, FileRow]) -> Change | None:
     """Build a change of where datasets' files are.
 
     Parameters

@@ -25,7 +25,13 @@ from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import associate as tags
 from lakebutler.registry import calibrations, collections, dataset_types, datasets
 from lakebutler.registry.dataset_rows import FileRow, file_of, row_to_ref
-from lakebutler.registry.dimension_records import RecordCache, check_exist, expand, insert_records, sync_record
+from lakebutler.registry.dimension_records import (
+    RecordCache,
+    check_exist,
+    expand,
+    insert_records,
+    sync_record,
+)
 from lakebutler.registry.schema import DatasetLayout, dataset_layout
 from lakebutler.registry.session import Session
 from lakebutler.timespan import Timespan
@@ -148,12 +154,20 @@ class Registry:
             Each once, in search order.
         """
         snapshot = self.snapshot
-        return [(name, collections.collection_type(snapshot, name)) for name in collections.flatten(snapshot, names)]
+        return [
+            (name, collections.collection_type(snapshot, name))
+            for name in collections.flatten(snapshot, names)
+        ]
 
     # --------------------------------------------------------------- dimensions
 
     def insert_records(
-        self, element: DimensionElement, records: Sequence[DimensionRecord], *, replace: bool, skip_existing: bool
+        self,
+        element: DimensionElement,
+        records: Sequence[DimensionRecord],
+        *,
+        replace: bool,
+        skip_existing: bool,
     ) -> None:
         """Insert dimension records, all or none."""
         self.session.execute(
@@ -221,7 +235,9 @@ class Registry:
                 skipped.clear()
             for positions in datasets.group_refs(refs).values():
                 group = refs[positions[0]].datasetType.dimensions
-                check_exist(snapshot, self.records, group, [refs[i].dataId.required_values for i in positions])
+                check_exist(
+                    snapshot, self.records, group, [refs[i].dataId.required_values for i in positions]
+                )
             return datasets.insert_datasets(
                 snapshot,
                 refs,
@@ -250,7 +266,7 @@ class Registry:
         self.session.execute(build, op=op)
 
     def present(self, refs: Sequence[DatasetRef]) -> set[int]:
-        """Positions of the datasets that are there already, under the same ID.
+        """Positions of the datasets that are there already, under the same ID, with files.
 
         Raises
         ------
@@ -264,7 +280,8 @@ class Registry:
             verdict = datasets.compare(snapshot, layout, part)
             if verdict.conflicting:
                 raise datasets.conflict(part, verdict.conflicting)
-            result.update(positions[i] for i in verdict.same)
+            waiting = datasets.unstored(snapshot, layout, part, verdict.same)
+            result.update(positions[i] for i in verdict.same if i not in waiting)
         return result
 
     def find(
@@ -367,7 +384,9 @@ class Registry:
     def associate(self, collection: str, refs: Sequence[DatasetRef], *, replace: bool = True) -> None:
         """Put datasets into a TAGGED collection."""
         when = now()
-        self.session.execute(lambda s: tags.associate(s, collection, refs, when, replace=replace), op="associate")
+        self.session.execute(
+            lambda s: tags.associate(s, collection, refs, when, replace=replace), op="associate"
+        )
 
     def disassociate(self, collection: str, refs: Sequence[DatasetRef]) -> None:
         """Take datasets out of a TAGGED collection."""
@@ -376,7 +395,9 @@ class Registry:
     def certify(self, collection: str, refs: Sequence[DatasetRef], timespan: Timespan) -> None:
         """Declare calibrations valid in a range."""
         when = now()
-        self.session.execute(lambda s: calibrations.certify(s, collection, refs, timespan, when), op="certify")
+        self.session.execute(
+            lambda s: calibrations.certify(s, collection, refs, timespan, when), op="certify"
+        )
 
     def decertify(
         self,
