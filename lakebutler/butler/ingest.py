@@ -16,16 +16,17 @@ from lakebutler.butler.types import type_to_write
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datasets.file_dataset import FileDataset
+from lakebutler.datastore.paths import file_uri, local_path_of_uri
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import ConflictingDefinitionError, DatasetTypeError
 from lakebutler.registry.dataset_rows import FileRow
 from lakebutler.registry.registry import Registry
 
-__all__ = ["Batch", "outside", "prepare", "spread"]
+__all__ = ["Selection", "any_inside", "outside", "prepare", "spread"]
 
 
 @dataclass(frozen=True)
-class Batch:
+class Selection:
     """Files to ingest and the datasets in them.
 
     Attributes
@@ -43,7 +44,7 @@ class Batch:
     counts: list[int]
 
 
-def prepare(registry: Registry, files: Sequence[FileDataset], *, skip_existing: bool) -> Batch:
+def prepare(registry: Registry, files: Sequence[FileDataset], *, skip_existing: bool) -> Selection:
     """Decide what is new.
 
     Parameters
@@ -57,7 +58,7 @@ def prepare(registry: Registry, files: Sequence[FileDataset], *, skip_existing: 
 
     Returns
     -------
-    batch : `Batch`
+    batch : `Selection`
         What to ingest.
 
     Raises
@@ -79,7 +80,7 @@ def prepare(registry: Registry, files: Sequence[FileDataset], *, skip_existing: 
         type_to_write(registry, kind, "ingest")
     present = registry.present(refs)
     if not present:
-        return Batch(list(files), refs, counts)
+        return Selection(list(files), refs, counts)
     if not skip_existing:
         first = refs[min(present)]
         raise ConflictingDefinitionError(
@@ -88,13 +89,13 @@ def prepare(registry: Registry, files: Sequence[FileDataset], *, skip_existing: 
             hint="pass skip_existing=True to ingest the rest",
         )
     if len(present) == len(refs):
-        return Batch([], [], [])
+        return Selection([], [], [])
     return _without(files, refs, counts, present)
 
 
 def _without(
     files: Sequence[FileDataset], refs: Sequence[DatasetRef], counts: Sequence[int], present: set[int]
-) -> Batch:
+) -> Selection:
     kept_files: list[FileDataset] = []
     kept_refs: list[DatasetRef] = []
     kept_counts: list[int] = []
@@ -106,15 +107,15 @@ def _without(
             kept_files.append(file if len(new) == count else FileDataset(file.path, new, file.formatter))
             kept_refs.extend(new)
             kept_counts.append(len(new))
-    return Batch(kept_files, kept_refs, kept_counts)
+    return Selection(kept_files, kept_refs, kept_counts)
 
 
-def spread(batch: Batch, records: Sequence[FileRecord]) -> Sequence[FileRow]:
+def spread(batch: Selection, records: Sequence[FileRecord]) -> Sequence[FileRow]:
     """Give each dataset the record of its file.
 
     Parameters
     ----------
-    batch : `Batch`
+    batch : `Selection`
         The files and datasets.
     records : sequence of `FileRecord`
         One for each file.
@@ -132,7 +133,7 @@ def spread(batch: Batch, records: Sequence[FileRecord]) -> Sequence[FileRow]:
     return rows
 
 
-def outside(files: Sequence[FileDataset], root: str) -> set[str]:
+def outside(files: Sequence[FileDataset], root: str, *, resolve: bool = False) -> set[str]:
     """Directories outside a repository that files lie in.
 
     Parameters
@@ -141,6 +142,8 @@ def outside(files: Sequence[FileDataset], root: str) -> set[str]:
         The files.
     root : `str`
         Root of the repository.
+    resolve : `bool`, optional
+        Whether to follow symbolic links first.
 
     Returns
     -------
@@ -149,10 +152,12 @@ def outside(files: Sequence[FileDataset], root: str) -> set[str]:
         be the whole disk.
     """
     locations = [path if type(path := file.path) is str else file.location() for file in files]
-    places = {path[: path.rfind("/")] if "/" in path else "" for path in locations}
+    if resolve:
+        locations = [os.path.realpath(_local(location)) for location in locations]
+    places = {path[: path.rfind("/")] if "/" in path else "." for path in locations}
     remote = {p for p in places if "://" in p and not p.startswith("file://")}
     inside = root.rstrip("/") + "/"
-    local = {os.path.abspath(p.removeprefix("file://") or ".") for p in places - remote}
+    local = {os.path.abspath(_local(p) or "/") for p in places - remote}
     local = {p for p in local if not (p + "/").startswith(inside)}
     chosen = {"/".join(p.split("/")[:4]) for p in remote}
     if local:
@@ -160,3 +165,29 @@ def outside(files: Sequence[FileDataset], root: str) -> set[str]:
         deep = common.count("/") >= 2 or len(local) == 1
         chosen |= {common} if deep else {"/".join(p.split("/")[:3]) for p in local}
     return chosen
+
+
+def _local(location: str) -> str:
+    return local_path_of_uri(location) if location.startswith("file://") else location
+
+
+def any_inside(files: Sequence[FileDataset], root: str) -> bool:
+    """Whether a file lies below the root of a repository.
+
+    Parameters
+    ----------
+    files : sequence of `FileDataset`
+        The files.
+    root : `str`
+        Root of the repository: an absolute path or a URL.
+
+    Returns
+    -------
+    inside : `bool`
+        Told by the names alone.
+    """
+    inside = root.rstrip("/") + "/"
+    prefixes = (inside, inside if "://" in root else file_uri(inside))
+    return any(
+        (path if type(path := file.path) is str else file.location()).startswith(prefixes) for file in files
+    )

@@ -18,12 +18,19 @@ from lakebutler.config import (
     not_a_repository,
     parse_repo_config,
 )
+from lakebutler.datastore.container_files import files_beside
 from lakebutler.datastore.datastore import Datastore
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import RepositoryExistsError, RepositoryFormatError, StorageError
+from lakebutler.errors import (
+    ReadOnlyButlerError,
+    RepositoryExistsError,
+    RepositoryFormatError,
+    StorageError,
+)
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.storage import Storage, open_storage
+from lakebutler.lake.storage_file import FileStorage
 from lakebutler.registry.session import Session
 from lakebutler.registry.views import repository_views
 
@@ -248,6 +255,10 @@ def open_repository(
     if not has_repository(place, storage_options):
         raise not_a_repository(place)
     storage = open_storage(place, storage_options=storage_options)
+    if writeable and isinstance(storage, FileStorage) and storage.remote:
+        raise ReadOnlyButlerError(
+            f"{place} can only be read: a lake file is written to on a local disk", hint="copy the file here"
+        )
     lake = Lake.open(storage, views=repository_views)
     try:
         snapshot = lake.as_of(as_of) if as_of is not None else None
@@ -260,6 +271,7 @@ def open_repository(
             config=config.get("datastore"),
             allow_external=_allowed(allow_external, external),
             trust=trust,
+            files=files_beside(storage),
         )
     except BaseException:
         lake.close()

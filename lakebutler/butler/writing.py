@@ -25,6 +25,10 @@ from lakebutler.registry.dataset_rows import FileRow
 __all__ = ["WritingButler"]
 
 
+_OUTSIDE = {"direct": False, "split": False, "link": True, "symlink": True, "relsymlink": True}
+"""Transfer modes that can leave a file outside, and whether the repository then has a link to it."""
+
+
 class WritingButler(ButlerBase):
     """The writing verbs of `Butler`."""
 
@@ -210,8 +214,11 @@ class WritingButler(ButlerBase):
             batch = ingesting.prepare(self._registry, datasets, skip_existing=skip_existing)
         if not batch.files:
             return
-        if transfer in ("direct", "split"):
-            self._allow(ingesting.outside(batch.files, self._repository.root))
+        root = self._repository.root
+        if transfer == "direct" and ingesting.any_inside(batch.files, root):
+            transfer = "split"  # what lies inside is named relative to the root, so that it moves with it
+        if transfer in _OUTSIDE:
+            self._allow(ingesting.outside(batch.files, root, resolve=_OUTSIDE[transfer]))
         done = self._datastore.ingest(batch.files, transfer)
         rows = ingesting.spread(batch, done.records)
         moves = {

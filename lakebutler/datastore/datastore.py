@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.config import names_lake_file
 from lakebutler.datasets.storage_class import StorageClass, StorageClassFactory
 from lakebutler.datastore.files import Content, Files, checksum_of
 from lakebutler.datastore.ingest import Ingest, Ingested, ingest_files
@@ -74,6 +75,8 @@ class Datastore:
         may be read; true for anywhere.
     trust : `bool`, optional
         Files whose format runs code may be read.
+    files : `Files`, optional
+        Where the files are, if it is known already.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Datastore:
         config: Mapping[str, Any] | None = None,
         allow_external: Sequence[str] | bool = (),
         trust: bool = False,
+        files: Files | None = None,
     ) -> None:
         config = config or {}
         for name in config:
@@ -102,10 +106,8 @@ class Datastore:
             config.get("templates"), parse_template, "templates"
         )
         self._formatters: Overrides[str] = Overrides(config.get("formatters"), key_of, "formatters")
-        self._local = (
-            LocalFiles(self.root, private=bool(config.get("private"))) if "://" not in root else None
-        )
-        self._files: Files = self._local or self._open_objects()
+        self._files = files or self._open_files(private=bool(config.get("private")))
+        self._local = self._files if isinstance(self._files, LocalFiles) else None
         self._allow: Sequence[str] | bool = ()
         self._allowed = Allowed()
         self._verifier = Verifier()
@@ -114,7 +116,14 @@ class Datastore:
         if allow_external:
             self.allow_external(allow_external)
 
-    def _open_objects(self) -> Files:
+    def _open_files(self, *, private: bool) -> Files:
+        remote = "://" in self.root
+        if names_lake_file(self.root) if remote else os.path.isfile(self.root):
+            from lakebutler.datastore.container_files import open_container_files
+
+            return open_container_files(self.root, self._options)
+        if not remote:
+            return LocalFiles(self.root, private=private)
         from lakebutler.datastore.objects import ObjectFiles
 
         return ObjectFiles(self.root, self._options)
@@ -236,9 +245,20 @@ class Datastore:
             Raised if a file cannot be brought in; nothing is left behind then.
         """
         store = Ingest(
-            self._files, self._name, self._formatters.find, bool(self._formatters), self._remote_size
+            self._files,
+            self._name,
+            self._formatters.find,
+            bool(self._formatters),
+            self._remote_size,
+            self._download,
         )
         return ingest_files(store, files, transfer)
+
+    def _download(self, uri: str, place: str) -> None:
+        from lakebutler.datastore.objects import download
+
+        filesystem, path = self._remote(uri)
+        download(filesystem, path, place)
 
     def _remote_size(self, uri: str) -> int:
         filesystem, path = self._remote(uri)

@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from lakebutler.datasets.storage_class import StorageClassFactory
-from lakebutler.datastore.files import Files
+from lakebutler.datastore.files import Files, Written
 from lakebutler.datastore.local import LocalFiles
 from lakebutler.datastore.paths import check_new_path, file_uri, local_path_of_uri
 from lakebutler.datastore.records import FileRecord
@@ -72,6 +73,8 @@ class Ingest(NamedTuple):
         There are such settings.
     remote_size : callable
         Size of the file of a URI.
+    download : callable
+        Copies the file of a URI to a local path.
     """
 
     files: Files
@@ -79,6 +82,7 @@ class Ingest(NamedTuple):
     formatter: Callable[[Any], str | None]
     formatters_vary: bool
     remote_size: Callable[[str], int]
+    download: Callable[[str, str], None]
 
 
 def ingest_files(store: Ingest, datasets: Sequence[Any], transfer: str | None) -> Ingested:
@@ -313,11 +317,19 @@ def _one(store: Ingest, dataset: Any, mode: str | None, keys: _Keys, done: Inges
     if local is not None:
         regular_size(local)
     path = store.name(dataset.refs[0], extension_for(key, uri))
-    written = store.files.bring(local if local is not None else uri, path, mode)
+    written = store.files.bring(local, path, mode) if local is not None else _fetched(store, uri, path)
     done.written.append(written.path)
     if mode == "move" and local is not None:
         done.moves.append(local)
     done.records.append(FileRecord(written.path, None, key, storage_class, written.size, written.checksum))
+
+
+def _fetched(store: Ingest, uri: str, path: str) -> Written:
+    """Bring in a file from elsewhere, by way of the local disk."""
+    with tempfile.TemporaryDirectory(prefix="lakebutler-") as scratch:
+        local = os.path.join(scratch, "file")
+        store.download(uri, local)
+        return store.files.bring(local, path, "copy")
 
 
 def _inside(files: Files, dataset: Any) -> str | None:
