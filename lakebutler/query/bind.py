@@ -3,84 +3,29 @@
 
 from __future__ import annotations
 
-import datetime
-import fnmatch
+import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from lakebutler.errors import InvalidQueryError, known_names
 from lakebutler.query import tree
 from lakebutler.query.columns import ColumnRef, Scope, resolve
+from lakebutler.query.expression import Bound, Constant, Operation
 from lakebutler.query.parse import expression_error
-from lakebutler.query.times import parse_time, value_of_time
+from lakebutler.query.times import parse_time
+from lakebutler.query.values import constant, convert, members
 from lakebutler.timespan import Timespan
 
-__all__ = ["Bound", "Constant", "Operation", "bind", "columns_of"]
+__all__ = ["MAX_TERMS", "bind", "glob_matches"]
 
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A value.
-
-    Attributes
-    ----------
-    value
-        The value; a time is TAI nanoseconds, a timespan a pair of them.
-    type : `str`
-        As in `ColumnRef`, or ``null``.
-    """
-
-    value: Any
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """An operation on bound operands.
-
-    Attributes
-    ----------
-    name : `str`
-        ``and or not = != < <= > >= + - * / % negate in like glob is_null
-        overlaps begin end range pair``.
-    operands : `tuple`
-        What it applies to.
-    type : `str`
-        Type of the result.
-    """
-
-    name: str
-    operands: tuple[Bound, ...]
-    type: str
-
-
-Bound: TypeAlias = ColumnRef | Constant | Operation
-"""A bound expression."""
+MAX_TERMS = 5_000
+"""Conditions that one AND or OR may join; equalities of one column count as one."""
 
 _NUMBERS = ("int", "float")
 _ORDERED = ("int", "float", "string", "time", "datetime")
-
-
-def columns_of(expression: Bound) -> Iterator[ColumnRef]:
-    """Columns that an expression uses.
-
-    Parameters
-    ----------
-    expression : `Bound`
-        The expression.
-
-    Yields
-    ------
-    column : `ColumnRef`
-        Each use of a column.
-    """
-    if isinstance(expression, ColumnRef):
-        yield expression
-    elif isinstance(expression, Operation):
-        for operand in expression.operands:
-            yield from columns_of(operand)
+_FUNCTIONS = ("GLOB", "UUID")
+_GEOMETRY = ("POINT", "CIRCLE", "BOX", "POLYGON", "REGION")
 
 
 def bind(root: tree.Expr, text: str, scope: Scope, values: Mapping[str, Any]) -> Bound:
@@ -109,15 +54,32 @@ def bind(root: tree.Expr, text: str, scope: Scope, values: Mapping[str, Any]) ->
         is no condition.
     """
     for name in values:
+        if not isinstance(name, str):
+            raise InvalidQueryError(f"the name of a bind variable must be a string, not {name!r}")
         if name in scope.universe.elements.names:
             raise InvalidQueryError(
                 f"bind variable {name!r} has the name of a dimension", hint="choose another name for it"
             )
-    binder = _Binder(text, scope, values)
-    bound = binder.visit(root)
-    if bound.type != "bool":
-        raise expression_error(text, root.start, f"a condition is needed, not a value of type {bound.type}")
-    return bound
+    return _Binder(text, scope, values).condition(root)
+
+
+def glob_matches(text: str, pattern: str) -> bool:
+    """Match a text with a glob of the language: ``*`` and ``?``, nothing else.
+
+    Parameters
+    ----------
+    text : `str`
+        Any text.
+    pattern : `str`
+        The glob.
+
+    Returns
+    -------
+    matches : `bool`
+        Whether the whole text matches.
+    """
+    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
+    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
 
 
 class _Binder:
@@ -127,7 +89,8 @@ class _Binder:
         self._values = values
 
     def visit(self, node: tree.Expr) -> Bound:
-        return _VISIT[type(node)](self, node)
+        bound: Bound = _VISIT[type(node)](self, node)
+        return bound
 
     def fail(self, node: tree.Node, message: str, hint: str | None = None) -> InvalidQueryError:
         return expression_error(self._text, node.start, message, hint=hint)
@@ -141,22 +104,26 @@ class _Binder:
         try:
             return Constant(parse_time(node.text), "time")
         except ValueError as exc:
-            raise self.fail(node, f"not a time: {exc}", "write T'2020-01-31T12:00:00' or T'mjd/58879.5/tai'") from None
+            raise self.fail(
+                node, f"not a time: {_one_line(exc)}", "write T'2020-01-31T12:00:00' or T'mjd/58879.5/tai'"
+            ) from None
 
     def bind_variable(self, node: tree.Bind) -> Bound:
         if node.name not in self._values:
-            raise self.fail(
-                node, f"no value for bind variable :{node.name}", known_names(node.name, self._values, what="bind values")
-            )
+            hint = known_names(node.name, self._values, what="bind values") if self._values else "pass bind="
+            raise self.fail(node, f"no value for bind variable :{node.name}", hint)
         return self._bound_value(node, node.name)
 
     def _bound_value(self, node: tree.Node, name: str) -> Bound:
         value = self._values[name]
-        if isinstance(value, list | tuple | set | frozenset):
+        if members(value) is not None:
             raise self.fail(node, f"bind variable {name!r} is a list", "use it inside IN (…)")
+        return self._constant(node, name, value)
+
+    def _constant(self, node: tree.Node, name: str, value: Any) -> Constant:
         try:
             return constant(value)
-        except TypeError as exc:
+        except (TypeError, ValueError) as exc:
             raise self.fail(node, f"bind variable {name!r}: {exc}") from None
 
     def name(self, node: tree.Name) -> Bound:
@@ -166,23 +133,22 @@ class _Binder:
             column, bound = resolve(node.parts, self._scope)
         except InvalidQueryError as exc:
             raise self.fail(node, exc.message, exc.hint) from None
-        if bound is not None:
-            return Operation(bound, (column,), "time")
-        return column
+        return column if bound is None else Operation(bound, (column,), "time")
 
     def negate(self, node: tree.Negate) -> Bound:
-        operand = self.visit(node.operand)
-        if operand.type not in _NUMBERS:
-            raise self.fail(node.operand, f"a number is needed, not {operand.type}")
+        operand = self._number(node.operand)
         if isinstance(operand, Constant):
             return Constant(-operand.value, operand.type)
         return Operation("negate", (operand,), operand.type)
 
+    def _number(self, node: tree.Expr) -> Bound:
+        bound = self.visit(node)
+        if bound.type not in _NUMBERS:
+            raise self.fail(node, f"a number is needed, not {_describe(bound)}")
+        return bound
+
     def arithmetic(self, node: tree.Arithmetic) -> Bound:
-        left, right = self.visit(node.left), self.visit(node.right)
-        for side, place in ((left, node.left), (right, node.right)):
-            if side.type not in _NUMBERS:
-                raise self.fail(place, f"a number is needed, not {side.type}")
+        left, right = self._number(node.left), self._number(node.right)
         kind = "float" if node.operator == "/" or "float" in (left.type, right.type) else "int"
         return Operation(node.operator, (left, right), kind)
 
@@ -191,7 +157,7 @@ class _Binder:
         for part in (node.first, node.second):
             value = self.visit(part)
             if value.type not in ("time", "null"):
-                raise self.fail(part, f"a timespan needs two times (or NULL), not {value.type}")
+                raise self.fail(part, f"a timespan needs two times (or NULL), not {_describe(value)}")
             bounds.append(value)
         if all(isinstance(b, Constant) for b in bounds):
             begin, end = (b.value for b in bounds if isinstance(b, Constant))
@@ -204,11 +170,11 @@ class _Binder:
             return self._glob(node)
         if node.function == "UUID":
             return self._uuid(node)
-        if node.function in ("POINT", "CIRCLE", "BOX", "POLYGON", "REGION"):
+        if node.function in _GEOMETRY:
             raise self.fail(node, f"{node.function}: conditions on regions are not supported by this version")
-        raise self.fail(
-            node, f"there is no function {node.function}", known_names(node.function, ("GLOB", "UUID"), what="functions")
-        )
+        shown = node.function if len(node.function) <= 40 else node.function[:37] + "..."
+        hint = known_names(node.function[:40], _FUNCTIONS, what="functions")
+        raise self.fail(node, f"there is no function {shown}", hint)
 
     def _glob(self, node: tree.Call) -> Bound:
         if len(node.arguments) != 2:
@@ -217,53 +183,71 @@ class _Binder:
         if operand.type != "string" or not isinstance(pattern, Constant) or pattern.type != "string":
             raise self.fail(node, "GLOB takes a string column and a pattern in quotes")
         if isinstance(operand, Constant):
-            return Constant(fnmatch.fnmatchcase(operand.value, pattern.value.replace("[", "[[]")), "bool")
+            return Constant(glob_matches(operand.value, pattern.value), "bool")
         return Operation("glob", (operand, pattern), "bool")
 
     def _uuid(self, node: tree.Call) -> Bound:
-        if len(node.arguments) == 1:
-            argument = self.visit(node.arguments[0])
-            if isinstance(argument, Constant) and argument.type == "string":
-                try:
-                    return Constant(uuid.UUID(argument.value), "uuid")
-                except ValueError:
-                    raise self.fail(node.arguments[0], f"{argument.value!r} is no UUID") from None
+        argument = self.visit(node.arguments[0]) if len(node.arguments) == 1 else None
+        if isinstance(argument, Constant) and argument.type == "string":
+            found = convert(argument, "uuid")
+            if found is None:
+                raise self.fail(node.arguments[0], f"{_describe(argument)} is no UUID")
+            return found
+        if isinstance(argument, Constant) and isinstance(argument.value, uuid.UUID):
+            return argument
         raise self.fail(node, "UUID takes one string of hexadecimal digits")
 
     # -- conditions
 
-    def logical(self, node: tree.Logical) -> Bound:
-        operands = tuple(self._condition(operand) for operand in node.operands)
-        return Operation(node.operator.lower(), operands, "bool")
-
-    def logical_not(self, node: tree.Not) -> Bound:
-        return Operation("not", (self._condition(node.operand),), "bool")
-
-    def _condition(self, node: tree.Expr) -> Bound:
+    def condition(self, node: tree.Expr) -> Bound:
         bound = self.visit(node)
         if bound.type != "bool":
-            raise self.fail(node, f"a condition is needed, not a value of type {bound.type}")
+            hint = f"compare it with something: {node.text} = …" if isinstance(node, tree.Name) else None
+            raise self.fail(node, f"a condition is needed, not {_describe(bound)}", hint)
         return bound
+
+    def logical(self, node: tree.Logical) -> Bound:
+        name = node.operator.lower()
+        operands = [self.condition(operand) for operand in node.operands]
+        if name == "or":
+            operands = _merge_equalities(operands)
+        if len(operands) > MAX_TERMS:
+            raise self.fail(
+                node,
+                f"more than {MAX_TERMS} conditions joined by {node.operator}",
+                "list values with IN (:list)",
+            )
+        return operands[0] if len(operands) == 1 else Operation(name, tuple(operands), "bool")
+
+    def logical_not(self, node: tree.Not) -> Bound:
+        return Operation("not", (self.condition(node.operand),), "bool")
 
     def compare(self, node: tree.Compare) -> Bound:
         left, right = self.visit(node.left), self.visit(node.right)
         if "null" in (left.type, right.type):
             if node.operator not in ("=", "!="):
-                raise self.fail(node, f"NULL cannot be compared with {node.operator}", "use IS NULL or IS NOT NULL")
-            operand = right if left.type == "null" else left
-            test = Operation("is_null", (operand,), "bool")
+                raise self.fail(
+                    node, f"NULL cannot be compared with {node.operator}", "use IS NULL or IS NOT NULL"
+                )
+            test = Operation("is_null", (right if left.type == "null" else left,), "bool")
             return test if node.operator == "=" else Operation("not", (test,), "bool")
         left, right = self._alike(node, left, right)
-        if node.operator not in ("=", "!=") and left.type not in _ORDERED:
-            hint = "compare .begin or .end, or use OVERLAPS" if left.type == "timespan" else None
-            raise self.fail(node, f"values of type {left.type} cannot be compared with {node.operator}", hint)
+        kind = left.type
+        if kind == "region" or (node.operator not in ("=", "!=") and kind not in _ORDERED):
+            hint = {
+                "timespan": "compare .begin or .end, or use OVERLAPS",
+                "region": "use OVERLAPS or IS NULL",
+            }
+            raise self.fail(
+                node, f"values of type {kind} cannot be compared with {node.operator}", hint.get(kind)
+            )
         return Operation(node.operator, (left, right), "bool")
 
     def _alike(self, node: tree.Node, left: Bound, right: Bound) -> tuple[Bound, Bound]:
         if left.type == right.type or {left.type, right.type} == set(_NUMBERS):
             return left, right
         for a, b in ((left, right), (right, left)):
-            converted = _convert(b, a.type)
+            converted = convert(b, a.type) if isinstance(b, Constant) else None
             if converted is not None:
                 return (a, converted) if a is left else (converted, a)
         raise self.fail(node, f"cannot compare {_describe(left)} with {_describe(right)}")
@@ -285,37 +269,51 @@ class _Binder:
     def like(self, node: tree.Like) -> Bound:
         operand, pattern = self.visit(node.operand), self.visit(node.pattern)
         if operand.type != "string" or pattern.type != "string":
-            raise self.fail(node, "LIKE compares strings")
+            raise self.fail(
+                node, f"LIKE compares strings, not {_describe(operand)} with {_describe(pattern)}"
+            )
         test = Operation("like", (operand, pattern), "bool")
         return Operation("not", (test,), "bool") if node.negated else test
 
     def is_in(self, node: tree.IsIn) -> Bound:
         operand = self.visit(node.operand)
+        self._refuse_times(node, operand)
         items: list[Bound] = []
+        or_null = False
         for item in node.items:
             for value in self._item(item):
-                if value.type == "range":
+                if value.type == "null":
+                    or_null = True
+                elif value.type == "range":
                     if operand.type != "int":
                         raise self.fail(item, f"a range needs an integer, not {_describe(operand)}")
                     items.append(value)
-                elif operand.type == "timespan" and value.type in ("time", "timespan"):
-                    raise self.fail(item, "IN tests membership of a list", "use OVERLAPS for times")
                 else:
                     items.append(self._alike(item, operand, value)[1])
+        if operand.type in ("region", "timespan", "null"):
+            raise self.fail(node.operand, f"IN cannot look for {_describe(operand)}")
         test = Operation("in", (operand, *items), "bool")
+        if or_null:
+            test = Operation("or", (test, Operation("is_null", (operand,), "bool")), "bool")
         return Operation("not", (test,), "bool") if node.negated else test
+
+    def _refuse_times(self, node: tree.IsIn, operand: Bound) -> None:
+        """Refuse what reads like a range of time, but would be a list of instants."""
+        two = len(node.items) == 2 and all(isinstance(item, tree.Time | tree.Literal) for item in node.items)
+        if operand.type == "timespan" or (operand.type in ("time", "datetime") and two):
+            hint = "for a range of time write: x OVERLAPS (T'…', T'…'), or x >= T'…' AND x < T'…'"
+            raise self.fail(node, "IN tests membership of a list, not of a range of time", hint)
 
     def _item(self, item: tree.Expr) -> Iterable[Bound]:
         if isinstance(item, tree.Range):
             return (Constant((item.first, item.last, item.step), "range"),)
-        name = item.name if isinstance(item, tree.Bind) else item.text if isinstance(item, tree.Name) else None
-        value = self._values.get(name) if name is not None else None
-        if isinstance(value, list | tuple | set | frozenset):
-            try:
-                return [constant(v) for v in value]
-            except TypeError as exc:
-                raise self.fail(item, f"bind variable {name!r}: {exc}") from None
-        return (self.visit(item),)
+        name = (
+            item.name if isinstance(item, tree.Bind) else item.text if isinstance(item, tree.Name) else None
+        )
+        found = members(self._values[name]) if name is not None and name in self._values else None
+        if found is None or name is None:
+            return (self.visit(item),)
+        return [self._constant(item, name, value) for value in found]
 
     def overlaps(self, node: tree.Overlaps) -> Bound:
         left, right = self.visit(node.left), self.visit(node.right)
@@ -347,64 +345,52 @@ _VISIT: dict[type, Any] = {
 }
 
 
-def constant(value: Any) -> Constant:
-    """Give a Python value its type.
-
-    Parameters
-    ----------
-    value
-        A number, string, boolean, `None`, UUID, time or timespan; of numpy too.
-
-    Returns
-    -------
-    constant : `Constant`
-        The value.
-
-    Raises
-    ------
-    TypeError
-        Raised if such a value cannot be in an expression.
-    """
-    if value is None:
-        return Constant(None, "null")
-    if isinstance(value, bool):
-        return Constant(value, "bool")
-    if isinstance(value, str):
-        return Constant(str(value), "string")
-    if isinstance(value, uuid.UUID):
-        return Constant(value, "uuid")
-    if isinstance(value, Timespan):
-        return Constant(value.nsec, "timespan")
-    if isinstance(value, datetime.datetime):
-        return Constant(value, "datetime")
-    if hasattr(value, "__index__"):
-        return Constant(int(value), "int")
-    if isinstance(value, float) or type(value).__module__ == "numpy":
-        return Constant(float(value), "float")
-    nanoseconds = value_of_time(value)
-    if nanoseconds is not None:
-        return Constant(nanoseconds, "time")
-    raise TypeError(f"a value of type {type(value).__name__} cannot be in a where expression")
+def _merge_equalities(operands: list[Bound]) -> list[Bound]:
+    """``a = 1 OR a = 2 OR …`` as one test of membership: a thousand alternatives cost no more."""
+    gathered: dict[ColumnRef, list[Bound]] = {}
+    for bound in operands:
+        found = _equality(bound)
+        if found is not None:
+            gathered.setdefault(found[0], []).extend(found[1])
+    merged: list[Bound] = []
+    for bound in operands:
+        found = _equality(bound)
+        items = gathered.pop(found[0], None) if found is not None else None
+        if found is None or (items is not None and len(items) == len(found[1])):
+            merged.append(bound)
+        elif items is not None:
+            merged.append(Operation("in", (found[0], *items), "bool"))
+    return merged
 
 
-def _convert(bound: Bound, kind: str) -> Bound | None:
-    """Convert a constant to another type where that loses nothing."""
-    if not isinstance(bound, Constant):
+def _equality(bound: Bound) -> tuple[ColumnRef, tuple[Bound, ...]] | None:
+    if not isinstance(bound, Operation) or bound.name not in ("=", "in"):
         return None
-    if kind == "uuid" and bound.type == "string":
-        try:
-            return Constant(uuid.UUID(bound.value), "uuid")
-        except ValueError:
-            return None
-    if kind == "datetime" and bound.type == "time":
-        utc = datetime.datetime.fromisoformat(Timespan.from_nsec(bound.value, bound.value + 1).begin.utc.isot)
-        return Constant(utc.replace(tzinfo=datetime.UTC), "datetime")
+    first, *rest = bound.operands
+    if bound.name == "=" and isinstance(first, Constant):
+        first, rest = rest[0], [first]
+    if (
+        isinstance(first, ColumnRef)
+        and first.type != "timespan"
+        and all(isinstance(r, Constant) for r in rest)
+    ):
+        return first, tuple(rest)
     return None
+
+
+def _one_line(exc: Exception) -> str:
+    text = " ".join(str(exc).split())
+    return text if len(text) <= 160 else text[:157] + "..."
 
 
 def _describe(bound: Bound) -> str:
     if isinstance(bound, ColumnRef):
         return f"{bound} ({bound.type})"
     if isinstance(bound, Constant):
-        return f"{bound.value!r} ({bound.type})"
+        if bound.type == "null":
+            return "NULL"
+        if bound.type in ("time", "timespan"):
+            return f"a {bound.type}"
+        shown = repr(bound.value)
+        return f"{shown if len(shown) <= 40 else shown[:37] + '...'} ({bound.type})"
     return f"a value of type {bound.type}"

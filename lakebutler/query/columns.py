@@ -64,12 +64,16 @@ class Scope:
         Dataset types that the query searches.
     element : `str` or `None`
         Element whose records are queried: its fields win over others.
+    calibrations : `frozenset` [`str`]
+        Dataset types among them that are searched in CALIBRATION collections:
+        only these have a ``timespan`` worth an unqualified name.
     """
 
     universe: DimensionUniverse
     dimensions: DimensionGroup
     dataset_types: tuple[str, ...] = ()
     element: str | None = None
+    calibrations: frozenset[str] = frozenset()
 
 
 def dimension_column(universe: DimensionUniverse, name: str) -> ColumnRef:
@@ -176,7 +180,7 @@ def _unqualified(name: str, scope: Scope) -> ColumnRef:
             found[f"{element_name}.{name}"] = column
     for dataset_type in scope.dataset_types:
         column = _dataset_field(dataset_type, name)
-        if column is not None and name != "timespan":
+        if column is not None and (name != "timespan" or dataset_type in scope.calibrations):
             found[f"{dataset_type}.{name}"] = column
     if len(found) > 1:
         raise InvalidQueryError(

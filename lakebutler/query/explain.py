@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 from lakebutler.errors import InvalidQueryError
 from lakebutler.lake import engine
-from lakebutler.query.sql import count_sql
+from lakebutler.query.columns import ColumnRef
+from lakebutler.query.expression import Constant, Operation
+from lakebutler.query.joins import DatasetSearch
+from lakebutler.query.plan import Plan
+from lakebutler.query.sql import any_sql
 from lakebutler.registry.schema import dataset_layout, dimension_table
 
 if TYPE_CHECKING:
     from lakebutler.lake.snapshot import Snapshot
     from lakebutler.query.request import Request
 
-__all__ = ["why_empty"]
+__all__ = ["holders", "why_empty"]
 
 
 def why_empty(request: Request, snapshot: Snapshot, *, execute: bool = True) -> list[str]:
@@ -35,59 +39,116 @@ def why_empty(request: Request, snapshot: Snapshot, *, execute: bool = True) -> 
     reasons : `list` [`str`]
         One a line, the most telling first; empty if there are rows.
     """
-    reasons = _searches(request, snapshot)
+    plan = request.plan(skip_implied=True)
+    reasons = [*_searches(plan, snapshot), *_governors(plan, snapshot)]
     if execute and not reasons:
-        reasons = _conditions(request, snapshot)
+        reasons = _conditions(request, plan, snapshot)
     return reasons
 
 
-def _searches(request: Request, snapshot: Snapshot) -> list[str]:
+def _searches(plan: Plan, snapshot: Snapshot) -> list[str]:
     reasons = []
-    for search in request.searches:
+    for search in plan.searches:
         names = [name for name, _ in search.path]
-        table = dataset_layout(search.dimensions).table
-        held: dict[str, int] = {}
-        if table in snapshot.schemas():
-            for (kind, collection), rows in snapshot.scopes(table).items():
-                if kind == search.name and rows > 0:
-                    held[collection] = rows
+        held = holders(snapshot, search)
         if not set(names) & set(held):
             shown = ", ".join(repr(n) for n in names[:5]) or "no collection"
-            where = f"; there are some in {', '.join(sorted(held)[:5])}" if held else "; there are none anywhere"
-            reasons.append(f"no {search.name} datasets in {shown}{where}")
-    for name, value in request.data_id.items():
-        if name in request.dimensions.universe.governor_dimensions.names:
-            table = dimension_table(name)
-            known = [] if table not in snapshot.schemas() else snapshot.scan(table, (name,)).column(name).to_pylist()
-            if value not in known:
-                shown = ", ".join(map(str, known[:8])) or "none"
-                reasons.append(f"there is no {name} {value!r} (known: {shown})")
+            more = f" and {len(names) - 5} more collections" if len(names) > 5 else ""
+            known = (
+                f"; there are some in {', '.join(sorted(held)[:5])}" if held else "; there are none anywhere"
+            )
+            reasons.append(f"no {search.name} datasets in {shown}{more}{known}")
     return reasons
 
 
-def _count(request: Request, snapshot: Snapshot) -> int:
-    """Rows of a part of a query, up to one; a part that makes no sense alone is not to blame."""
-    try:
-        statement = count_sql(replace(request, order_by=(), limit=1).plan(), snapshot.schemas())
-    except InvalidQueryError:
-        return 1
-    return int(engine.query(snapshot, statement.sql, statement.parameters).column(0)[0].as_py())
+def holders(snapshot: Snapshot, search: DatasetSearch) -> list[str]:
+    """Collections that hold datasets of a type.
 
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+    search : `DatasetSearch`
+        A search for the type.
 
-def _conditions(request: Request, snapshot: Snapshot) -> list[str]:
-    if _count(request, snapshot):
+    Returns
+    -------
+    names : `list` [`str`]
+        The collections, in or out of the search path.
+    """
+    table = dataset_layout(search.dimensions).table
+    if table not in snapshot.schemas():
         return []
-    bare = replace(request, conditions=(), data_id={})
-    if not _count(bare, snapshot):
-        names = ", ".join(n for n in request.dimensions.elements if request.dimensions.universe[n].has_own_table)
-        return [f"nothing is left once the records of {names} are joined, even without conditions"]
+    scopes = snapshot.scopes(table).items()
+    return [collection for (kind, collection), rows in scopes if kind == search.name and rows > 0]
+
+
+def _governors(plan: Plan, snapshot: Snapshot) -> list[str]:
+    """Governor values that do not exist, among those that must hold."""
     reasons = []
-    for name in request.data_id:
-        rest = {k: v for k, v in request.data_id.items() if k == name}
-        if not _count(replace(bare, data_id=rest), snapshot):
-            reasons.append(f"nothing has {name}={request.data_id[name]!r}")
+    parts = (
+        plan.where.operands
+        if isinstance(plan.where, Operation) and plan.where.name == "and"
+        else (plan.where,)
+    )
+    governors = plan.dimensions.universe.governor_dimensions.names
+    for part in parts:
+        if not isinstance(part, Operation) or part.name not in ("=", "in"):
+            continue
+        names = [o.owner for o in part.operands if isinstance(o, ColumnRef) and o.kind == "dimension"]
+        values = [o.value for o in part.operands if isinstance(o, Constant)]
+        if len(names) != 1 or names[0] not in governors or len(values) + 1 != len(part.operands):
+            continue
+        table = dimension_table(names[0])
+        known: list[str] = []
+        if table in snapshot.schemas():
+            known = sorted(snapshot.scan(table, (names[0],)).column(names[0]).to_pylist())
+        if not set(values) & set(known):
+            wanted = " or ".join(repr(value) for value in values[:5])
+            shown = ", ".join(map(str, known[:8])) or "none"
+            reasons.append(f"there is no {names[0]} {wanted} (known: {shown})")
+    return reasons
+
+
+def _any(plan: Plan, snapshot: Snapshot) -> bool:
+    statement = any_sql(plan, snapshot.schemas())
+    return bool(engine.query(snapshot, statement.sql, statement.parameters).num_rows)
+
+
+def _part(request: Request, snapshot: Snapshot) -> bool:
+    """Whether a part of a query finds anything; one that makes no sense alone is not to blame."""
+    try:
+        return _any(request.plan(skip_implied=True), snapshot)
+    except InvalidQueryError:
+        return True
+
+
+def _conditions(request: Request, plan: Plan, snapshot: Snapshot) -> list[str]:
+    if request.limit == 0:
+        return ["the limit is 0"]
+    if _any(plan, snapshot):
+        return []
+    request = replace(request, order_by=(), limit=None)
+    bare = replace(request, conditions=(), data_id={})
+    if not _part(bare, snapshot):
+        names = [*plan.elements, *(search.name for search in plan.searches)]
+        return [f"nothing is left once {', '.join(names)} are joined, even without conditions"]
+    if plan.overlaps and _any(replace(plan, overlaps=()), snapshot):
+        shown = "; ".join(f"{a.owner} at the time of {b.owner}" for a, b in map(_sides, plan.overlaps))
+        return [f"nothing is valid when it would have to be: {shown}"]
+    reasons = []
+    for name, value in request.data_id.items():
+        if not _part(replace(bare, data_id={name: value}), snapshot):
+            reasons.append(f"nothing has {name}={value!r}")
     fixed = replace(request, conditions=())
     for text, values in request.conditions:
-        if not _count(replace(fixed, conditions=((text, values),)), snapshot):
+        if not _part(replace(fixed, conditions=((text, values),)), snapshot):
             reasons.append(f"nothing satisfies: {text}")
     return reasons or ["no row satisfies all of the conditions together"]
+
+
+def _sides(overlap: Operation) -> tuple[ColumnRef, ColumnRef]:
+    first, second = overlap.operands
+    assert isinstance(first, ColumnRef)
+    assert isinstance(second, ColumnRef)
+    return first, second

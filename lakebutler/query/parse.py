@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
@@ -15,13 +15,19 @@ from lakebutler.errors import UserExpressionError, did_you_mean
 from lakebutler.query import tree
 from lakebutler.query.tree import Expr
 
-__all__ = ["MAX_DEPTH", "MAX_LENGTH", "expression_error", "parse"]
+__all__ = ["MAX_DEPTH", "MAX_INTEGER", "MAX_LENGTH", "expression_error", "parse"]
 
-MAX_LENGTH = 1 << 20
+MAX_LENGTH = 1 << 18
 """Characters an expression may have."""
 
 MAX_DEPTH = 200
-"""How deep an expression may be nested."""
+"""How deep an expression may be nested; parentheses and chains of AND or OR do not count."""
+
+_CACHED_LENGTH = 10_000
+"""Longer expressions are parsed anew each time."""
+
+MAX_INTEGER = 2**63 - 1
+"""Largest integer that a column can hold, and an expression."""
 
 _KEYWORDS = ("AND", "OR", "NOT", "IN", "IS", "NULL", "BETWEEN", "LIKE", "OVERLAPS", "TRUE", "FALSE")
 
@@ -32,12 +38,15 @@ _TOKENS = {
     "TIME": "a time T'…'",
     "BIND": "a bind variable :name",
     "COMPARE": "a comparison (= != < <= > >=)",
+    "_OR": "OR",
+    "_AND": "AND",
+    "_LPAR": "'('",
+    "_RPAR": "')'",
+    "_COMMA": "','",
     "RANGE": "a range first..last",
-    "LPAR": "'('",
-    "RPAR": "')'",
-    "COMMA": "','",
     "$END": "the end",
 }
+_VALUES = frozenset({"IDENTIFIER", "NUMBER", "STRING", "TIME", "BIND", "RANGE", "COMPARE"})
 
 
 def expression_error(text: str, start: int, message: str, *, hint: str | None = None) -> UserExpressionError:
@@ -62,12 +71,12 @@ def expression_error(text: str, start: int, message: str, *, hint: str | None = 
     start = max(0, min(start, len(text)))
     begin = text.rfind("\n", 0, start) + 1
     stop = text.find("\n", start)
-    line = text[begin : len(text) if stop < 0 else stop]
+    line = "".join(c if c.isprintable() else " " for c in text[begin : len(text) if stop < 0 else stop])
     column = start - begin
     if len(line) > 100:
         shift = max(0, column - 50)
         line, column = line[shift : shift + 100], column - shift
-    return UserExpressionError(f"{message} in where:\n  {line}\n  {' ' * column}^", hint=hint)
+    return UserExpressionError(f"{message}:\n  {line}\n  {' ' * column}^", hint=hint)
 
 
 @lru_cache(maxsize=1)
@@ -76,7 +85,6 @@ def _parser() -> lark.Lark:
     return lark.Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=False)
 
 
-@lru_cache(maxsize=512)
 def parse(text: str) -> Expr | None:
     """Parse a where-expression.
 
@@ -95,33 +103,53 @@ def parse(text: str) -> Expr | None:
     UserExpressionError
         Raised with a caret under the place if the text is no expression.
     """
+    return _parse_cached(text) if len(text) <= _CACHED_LENGTH else _parse(text)
+
+
+def _parse(text: str) -> Expr | None:
     if len(text) > MAX_LENGTH:
-        raise UserExpressionError(f"the where expression is longer than {MAX_LENGTH} characters")
-    _check_depth(text)
+        raise UserExpressionError(
+            f"the where expression is longer than {MAX_LENGTH} characters",
+            hint="put long lists into bind variables: x IN (:list)",
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise expression_error(text, exc.start, "a lone surrogate, which is no character").with_traceback(
+            None
+        ) from None
     try:
         raw = _parser().parse(text)
     except lark.exceptions.UnexpectedCharacters as exc:
-        raise expression_error(text, exc.pos_in_stream or 0, _bad_character(text, exc.pos_in_stream or 0)) from None
+        place: Any = exc.pos_in_stream
+        raise expression_error(
+            text, place, _bad_character(text, place), hint=_character_hint(text, place)
+        ) from None
     except lark.exceptions.UnexpectedToken as exc:
         place = len(text) if exc.token.type == "$END" else (exc.token.start_pos or 0)
-        raise expression_error(text, place, _unexpected(exc), hint=_hint(text, exc)) from None
+        raise expression_error(text, place, _unexpected(exc), hint=_hint(exc)) from None
     except lark.exceptions.LarkError as exc:
         raise UserExpressionError(f"cannot parse where: {' '.join(str(exc).split())[:200]}") from None
     if not raw.children:
         return None
+    _check_depth(raw, text)
     return _build(raw.children[0], text)
 
 
-def _check_depth(text: str) -> None:
-    depth = deepest = 0
-    for character in text:
-        if character == "(":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character == ")":
-            depth -= 1
-    if deepest > MAX_DEPTH or len(re.findall(r"(?i)\bnot\b|[-+](?=\s*[-+])", text)) > 2 * MAX_DEPTH:
-        raise UserExpressionError(f"the where expression is nested deeper than {MAX_DEPTH} levels")
+_parse_cached = lru_cache(maxsize=512)(_parse)
+
+
+def _check_depth(root: Any, text: str) -> None:
+    """Refuse what would need deep recursion later; itself it needs none."""
+    waiting = [(root.children[0], 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise expression_error(text, node.meta.start_pos, f"nested deeper than {MAX_DEPTH} levels")
+        for child in node.children:
+            if isinstance(child, lark.Tree):
+                chain = child.data == node.data and node.data in ("logical_and", "logical_or")
+                waiting.append((child, depth + (not chain)))
 
 
 def _bad_character(text: str, place: int) -> str:
@@ -130,22 +158,54 @@ def _bad_character(text: str, place: int) -> str:
         return "a string that does not end"
     if character == '"':
         return "double quotes: strings take single quotes"
+    if character == ":":
+        return "a bind variable needs a name"
+    if character.isascii() and (character.isalpha() or character == "_"):
+        return "a name of more than three parts, or with an end that is none"
+    if character in "0123456789.":
+        return "neither a number nor a name"
     return f"unexpected character {character!r}"
 
 
+def _character_hint(text: str, place: int) -> str | None:
+    rest = text[place : place + 2]
+    if rest[:1] in "&|":
+        return "write AND and OR"
+    if rest[:1] == "!":
+        return "write NOT, or != for 'is not equal'"
+    if rest[:1] == ";":
+        return "an expression has no semicolon at its end"
+    return None
+
+
 def _unexpected(exc: lark.exceptions.UnexpectedToken) -> str:
-    wanted = sorted({_TOKENS[name] for name in exc.expected if name in _TOKENS})
-    found = "end of the expression" if exc.token.type == "$END" else f"unexpected {str(exc.token)!r}"
-    return f"{found}, expected {' or '.join(wanted[:4])}" if wanted else found
+    names = [name for name in _TOKENS if name in exc.expected]
+    values = [name for name in names if name in _VALUES]
+    wanted = [_TOKENS[name] for name in (values or names)]
+    found = "the expression ends" if exc.token.type == "$END" else f"unexpected {_shown(exc.token)}"
+    return f"{found} where {' or '.join(wanted[:5])} should be" if wanted else found
 
 
-def _hint(text: str, exc: lark.exceptions.UnexpectedToken) -> str | None:
+def _shown(token: Any) -> str:
+    word = str(token)
+    return repr(word if len(word) <= 40 else word[:37] + "...")
+
+
+def _hint(exc: lark.exceptions.UnexpectedToken) -> str | None:
     word = str(exc.token)
     if exc.token.type == "IDENTIFIER":
-        near = did_you_mean(word.upper(), _KEYWORDS)
+        near = did_you_mean(word.upper()[:40], _KEYWORDS)
         if near:
             return f"did you mean {near[0]}?"
         return "join conditions with AND or OR"
+    if exc.token.type == "RANGE":
+        return "a range can stand inside IN (...) only"
+    if exc.token.type == "$END" and "_RPAR" in exc.expected:
+        return "a parenthesis is not closed"
+    if exc.token.type == "_RPAR" and "RANGE" in exc.expected:
+        return "IN needs at least one value; an empty list can be given as a bind variable"
+    if exc.token.type == "COMPARE":
+        return "join two comparisons with AND or OR"
     return None
 
 
@@ -182,17 +242,26 @@ def _arithmetic(operator: str) -> Callable[..., Expr]:
 
 def _number(node: Any, text: str, start: int, end: int) -> Expr:
     word = str(node.children[0])
-    return tree.Literal(start, end, int(word) if word.isdigit() else float(word))
+    if word.isdigit():
+        return tree.Literal(start, end, _integer(word, text, start))
+    value = float(word)
+    if math.isinf(value):
+        raise expression_error(text, start, "a number too large for a 64-bit float")
+    return tree.Literal(start, end, value)
 
 
-def _string(node: Any, text: str, start: int, end: int) -> Expr:
-    return tree.Literal(start, end, str(node.children[0])[1:-1].replace("''", "'"))
+def _integer(word: str, text: str, start: int) -> int:
+    digits = word.lstrip("+-").lstrip("0")
+    value = int(word) if len(digits) <= 19 else MAX_INTEGER + 1
+    if abs(value) > MAX_INTEGER:
+        raise expression_error(text, start, "an integer that does not fit 64 bits")
+    return value
 
 
 def _range(node: Any, text: str, start: int, end: int) -> Expr:
-    bounds, _, step = str(node.children[0]).partition(":")
-    first, last = (int(part) for part in bounds.split(".."))
-    stride = int(step) if step else 1
+    bounds, _, step = "".join(str(node.children[0]).split()).partition(":")
+    first, last = (_integer(part, text, start) for part in bounds.split(".."))
+    stride = _integer(step, text, start) if step else 1
     if stride < 1:
         raise expression_error(text, start, "a range needs a step of at least 1")
     if last < first:
@@ -218,6 +287,14 @@ def _is_null(negated: bool) -> Callable[..., Expr]:
     return lambda node, text, start, end: tree.IsNull(start, end, _build(node.children[0], text), negated)
 
 
+def _between(negated: bool) -> Callable[..., Expr]:
+    def build(node: Any, text: str, start: int, end: int) -> Expr:
+        between = tree.Between(start, end, *(_build(child, text) for child in node.children))
+        return tree.Not(start, end, between) if negated else between
+
+    return build
+
+
 def _like(negated: bool) -> Callable[..., Expr]:
     def build(node: Any, text: str, start: int, end: int) -> Expr:
         operand, pattern = node.children
@@ -241,7 +318,8 @@ _BUILDERS: dict[str, Callable[..., Expr]] = {
     "is_not_in": _is_in(True),
     "is_null": _is_null(False),
     "is_not_null": _is_null(True),
-    "between": lambda n, t, s, e: tree.Between(s, e, *(_build(c, t) for c in n.children)),
+    "between": _between(False),
+    "not_between": _between(True),
     "like": _like(False),
     "not_like": _like(True),
     "range": _range,
@@ -253,7 +331,7 @@ _BUILDERS: dict[str, Callable[..., Expr]] = {
     "negate": lambda n, t, s, e: tree.Negate(s, e, _build(n.children[0], t)),
     "plus": lambda n, t, s, e: _build(n.children[0], t),
     "number": _number,
-    "string": _string,
+    "string": lambda n, t, s, e: tree.Literal(s, e, str(n.children[0])[1:-1].replace("''", "'")),
     "time": lambda n, t, s, e: tree.Time(s, e, str(n.children[0])[2:-1]),
     "null": lambda n, t, s, e: tree.Literal(s, e, None),
     "true": lambda n, t, s, e: tree.Literal(s, e, True),

@@ -7,42 +7,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from lakebutler.collections.collection import CollectionType
-from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
-from lakebutler.errors import InvalidQueryError
-from lakebutler.query.bind import Bound, Constant, Operation, columns_of
-from lakebutler.query.columns import ColumnRef
+from lakebutler.query.expression import Bound, Operation, columns_of, show
+from lakebutler.query.governors import check_governors
+from lakebutler.query.joins import DatasetSearch, check_spatial, choose_elements, temporal_joins
 
-__all__ = ["DatasetSearch", "Order", "Plan", "constrained_governors", "make_plan"]
-
-
-@dataclass(frozen=True)
-class DatasetSearch:
-    """A search for the datasets of one type.
-
-    Attributes
-    ----------
-    name : `str`
-        Name of the dataset type.
-    dimensions : `DimensionGroup`
-        Its dimensions.
-    path : `tuple` [`tuple` [`str`, `CollectionType`]]
-        Collections in search order, no chains.
-    find_first : `bool`
-        Whether only the first dataset of each data ID counts.
-    is_result : `bool`
-        Whether the query returns these datasets.
-    """
-
-    name: str
-    dimensions: DimensionGroup
-    path: tuple[tuple[str, CollectionType], ...]
-    find_first: bool
-    is_result: bool = False
+__all__ = ["DatasetSearch", "Order", "Plan", "keep_collections", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +42,8 @@ class Plan:
         Elements whose tables are joined, in the universe's order.
     unions : `tuple` [`str`]
         Dimensions without a table whose values come from another's records.
+    overlaps : `tuple` [`Operation`]
+        Overlaps in time that hold without being asked for.
     where : `Bound` or `None`
         The condition.
     order_by : `tuple` [`Order`]
@@ -86,119 +61,93 @@ class Plan:
     searches: tuple[DatasetSearch, ...] = ()
     elements: tuple[str, ...] = ()
     unions: tuple[str, ...] = ()
+    overlaps: tuple[Operation, ...] = ()
     where: Bound | None = None
     order_by: tuple[Order, ...] = ()
     limit: int | None = None
     element: str | None = None
     distinct: bool = False
-    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def target(self) -> DatasetSearch | None:
+        """The search whose datasets are the result."""
+        return next((s for s in self.searches if s.is_result), None)
+
+    @property
+    def ranking(self) -> str | None:
+        """How the first dataset of each data ID is found.
+
+        ``search``: before anything is joined, as nothing depends on where a
+        dataset was found.  ``rows``: among the rows that satisfy the condition,
+        once for each data ID of the result.  ``times``: the same, once for each
+        combination of all dimensions, as validity depends on them; the answers
+        for one data ID must agree.
+        """
+        target = self.target
+        if target is None or not target.find_first or (len(target.path) < 2 and not target.has_validity):
+            return None
+        if target.has_validity:
+            return "times"
+        return "rows" if self.uses(target) else "search"
+
+    def uses(self, search: DatasetSearch) -> bool:
+        """Whether rows depend on more of a search than the dimension values it has.
+
+        Parameters
+        ----------
+        search : `DatasetSearch`
+            One of the searches.
+
+        Returns
+        -------
+        uses : `bool`
+            True if its fields are in the condition, the order or an overlap.
+        """
+        bounds = [*self.overlaps, *(order.column for order in self.order_by)]
+        if self.where is not None:
+            bounds.append(self.where)
+        return any(c.kind == "dataset" and c.owner == search.name for b in bounds for c in columns_of(b))
 
     def __str__(self) -> str:
         lines = [f"result      {', '.join(self.result.names) or '(one row)'}"]
+        if self.element is not None:
+            lines[0] = f"result      records of {self.element}"
         if set(self.dimensions.names) != set(self.result.names):
             lines.append(f"joined      {', '.join(self.dimensions.names)}")
         for search in self.searches:
             path = ", ".join(name for name, _ in search.path)
-            lines.append(f"datasets    {search.name} in [{path}]{', first found' if search.find_first else ''}")
+            first = ", first found" if search.is_result and search.find_first else ""
+            lines.append(f"datasets    {search.name} in [{path}]{first}")
         if self.elements:
             lines.append(f"records     {', '.join(self.elements)}")
         if self.unions:
             lines.append(f"values      {', '.join(self.unions)}")
+        lines += [f"overlap     {show(overlap)}" for overlap in self.overlaps]
         if self.where is not None:
-            lines.append(f"where       {_show(self.where)}")
+            lines.append(f"where       {show(self.where)}")
         if self.order_by:
-            terms = ((f"-{_show(o.column)}" if o.descending else _show(o.column)) for o in self.order_by)
+            terms = (f"{'-' if o.descending else ''}{show(o.column)}" for o in self.order_by)
             lines.append(f"order by    {', '.join(terms)}")
         if self.limit is not None:
             lines.append(f"limit       {self.limit}")
+        if self.ranking is not None:
+            lines.append(f"first of    {self.ranking}")
         if self.distinct:
             lines.append("distinct    rows")
         return "\n".join(lines)
 
 
-def _show(bound: Bound) -> str:
-    if isinstance(bound, ColumnRef):
-        return str(bound)
-    if isinstance(bound, Constant):
-        return repr(bound.value)
-    if len(bound.operands) == 2 and bound.name != "glob":
-        return f"({_show(bound.operands[0])} {bound.name} {_show(bound.operands[1])})"
-    return f"{bound.name}({', '.join(_show(o) for o in bound.operands)})"
-
-
-def constrained_governors(where: Bound | None) -> set[str]:
-    """Dimensions that a condition pins to certain values.
-
-    Parameters
-    ----------
-    where : `Bound` or `None`
-        The condition.
-
-    Returns
-    -------
-    names : `set` [`str`]
-        Dimensions that stand in ``=`` or ``IN`` in every alternative.
-    """
-    if not isinstance(where, Operation):
-        return set()
-    if where.name == "and":
-        return set().union(*(constrained_governors(o) for o in where.operands))
-    if where.name == "or":
-        return set.intersection(*(constrained_governors(o) for o in where.operands))
-    if where.name == "=":
-        left, right = where.operands
-        for a, b in ((left, right), (right, left)):
-            if isinstance(a, ColumnRef) and a.kind == "dimension" and isinstance(b, Constant):
-                return {a.owner}
-    if where.name == "in" and isinstance(where.operands[0], ColumnRef) and where.operands[0].kind == "dimension":
-        return {where.operands[0].owner}
-    return set()
-
-
-def check_governors(where: Bound | None, group: DimensionGroup, given: Iterable[str]) -> None:
-    """Refuse values of dimensions that mean something only for one instrument or skymap.
-
-    Parameters
-    ----------
-    where : `Bound` or `None`
-        The condition.
-    group : `DimensionGroup`
-        Everything that is joined.
-    given : iterable of `str`
-        Dimensions that a data ID fixes.
-
-    Raises
-    ------
-    InvalidQueryError
-        Raised if the governor of a dimension in the condition is not fixed.
-    """
-    if where is None:
-        return
-    fixed = constrained_governors(where) | set(given)
-    for column in columns_of(where):
-        if column.kind != "dimension":
-            continue
-        dimension = group.universe.dimensions[column.owner]
-        governor = dimension.governor
-        if governor is None or governor.name in fixed or governor.name == dimension.name:
-            continue
-        raise InvalidQueryError(
-            f"the condition on {column.owner!r} has a meaning only for one {governor.name}, which is not given",
-            hint=f"add {governor.name}='…' to the condition, or pass {governor.name}=…",
-        )
-
-
 def make_plan(
     result: DimensionGroup,
     *,
+    joined: DimensionGroup | None = None,
     searches: Sequence[DatasetSearch] = (),
     where: Bound | None = None,
     order_by: Sequence[Order] = (),
     limit: int | None = None,
     element: str | None = None,
-    data_id: Mapping[str, object] | None = None,
-    with_records: bool = False,
-    skip_records: bool = False,
+    given: Iterable[str] = (),
+    skip_implied: bool = False,
 ) -> Plan:
     """Decide what to join.
 
@@ -206,6 +155,8 @@ def make_plan(
     ----------
     result : `DimensionGroup`
         Dimensions of the result rows.
+    joined : `DimensionGroup`, optional
+        More dimensions to join.
     searches : sequence of `DatasetSearch`, optional
         Dataset searches.
     where : `Bound`, optional
@@ -216,112 +167,87 @@ def make_plan(
         How many rows at most.
     element : `str`, optional
         Element whose records are the result.
-    data_id : mapping, optional
-        Values that are fixed; only its keys matter here.
-    with_records : `bool`, optional
-        Whether the records of all result elements are needed.
-    skip_records : `bool`, optional
+    given : iterable of `str`, optional
+        Dimensions that a data ID or a default fixes.
+    skip_implied : `bool`, optional
         Whether implied values of the result are not needed.
 
     Returns
     -------
     plan : `Plan`
         The plan.
+
+    Raises
+    ------
+    InvalidQueryError
+        Raised if the query makes no sense.
     """
     universe = result.universe
-    names = set(result.names)
     columns = [*columns_of(where)] if where is not None else []
     columns += [c for order in order_by for c in columns_of(order.column)]
-    touched: set[str] = set()
-    for column in columns:
-        if column.kind == "dimension":
-            names.add(column.owner)
-        elif column.kind == "element":
-            names.update(universe[column.owner].minimal_group.names)
-            touched.add(column.owner)
-    for search in searches:
-        names.update(search.dimensions.names)
+    names = {*result.names, *(joined.names if joined is not None else ())}
+    touched = {column.owner for column in columns if column.kind == "element"}
     if element is not None:
-        names.update(universe[element].minimal_group.names)
         touched.add(element)
+    names.update(column.owner for column in columns if column.kind == "dimension")
+    names.update(n for name in touched for n in universe[name].minimal_group.names)
+    names.update(n for search in searches for n in search.dimensions.names)
     group = universe.conform(names)
-    check_governors(where, group, data_id or ())
-    if with_records:
-        touched.update(result.elements)
-    needed = _needed_keys(group, result, columns, skip_records=skip_records)
-    elements, unions = _choose_elements(group, searches, touched, needed)
-    result_search = any(search.is_result for search in searches)
-    extra = set(group.required) - set(result.names)
-    return Plan(
+    check_governors(where, universe, given)
+    check_spatial(group, [search.dimensions for search in searches])
+    overlaps = temporal_joins(group, searches, where)
+    touched.update(c.owner for overlap in overlaps for c in columns_of(overlap) if c.kind == "element")
+    needed = {*(result.required if skip_implied or element is not None else result.names)}
+    needed.update(column.owner for column in columns if column.kind == "dimension")
+    elements, unions = choose_elements(group, searches, touched, needed)
+    plan = Plan(
         dimensions=group,
         result=result,
         searches=tuple(searches),
         elements=tuple(elements),
         unions=tuple(unions),
+        overlaps=overlaps,
         where=where,
         order_by=tuple(order_by),
         limit=limit,
         element=element,
-        distinct=bool(extra) or (not result_search and bool(searches)),
     )
+    return replace(plan, distinct=_may_repeat(plan))
 
 
-def _needed_keys(
-    group: DimensionGroup, result: DimensionGroup, columns: Iterable[ColumnRef], *, skip_records: bool
-) -> set[str]:
-    needed = set(group.required)
-    needed.update(result.required if skip_records else result.names)
-    needed.update(column.owner for column in columns if column.kind == "dimension")
-    return needed
+def _may_repeat(plan: Plan) -> bool:
+    """Whether one result can come from several rows of the join."""
+    if plan.ranking == "times":
+        return False  # the ranking groups by data ID
+    if set(plan.dimensions.required) - set(plan.result.names):
+        return True
+    for search in plan.searches:
+        if search.is_result:
+            if search.may_repeat and not search.find_first:
+                return True
+        elif plan.uses(search) and (len(search.path) > 1 or search.has_validity):
+            return True
+    return False
 
 
-def _choose_elements(
-    group: DimensionGroup, searches: Sequence[DatasetSearch], touched: set[str], needed: set[str]
-) -> tuple[list[str], list[str]]:
-    universe = group.universe
-    provided: set[str] = set()
-    for search in searches:
-        provided.update(search.dimensions.required)
-    chosen: list[str] = []
-    waiting = [universe[name] for name in group.elements]
-    for item in waiting:
-        if not item.has_own_table:
-            continue
-        if item.name in touched or _relates(item, group) or _enumerates(item, group, provided):
-            chosen.append(item.name)
-    # Implied values: whatever element implies a key that nobody provides yet.
-    changed = True
-    while changed:
-        changed = False
-        have = provided | {n for name in chosen for n in _dimension_names(universe[name])}
-        for item in reversed(waiting):
-            if item.has_own_table and item.name not in chosen and set(item.implied.names) & (needed - have):
-                chosen.append(item.name)
-                changed = True
-                break
-    have = provided | {n for name in chosen for n in _dimension_names(universe[name])}
-    unions = []
-    for name in group.names:
-        if name in have or name not in needed:
-            continue
-        target = universe.dimensions[name].implied_union_target
-        if target is None:
-            raise InvalidQueryError(
-                f"the values of {name!r} cannot be listed: nothing in the query holds them",
-                hint="search for datasets that have it, or leave it out",
-            )
-        unions.append(name)
-    return sorted(chosen, key=lambda n: universe[n].index), unions
+def keep_collections(plan: Plan, holds: Iterable[tuple[str, str]]) -> Plan:
+    """Leave out collections that hold nothing of what is searched in them.
 
+    Parameters
+    ----------
+    plan : `Plan`
+        The plan.
+    holds : iterable of `tuple` [`str`, `str`]
+        Dataset types and collections that hold some of them.
 
-def _dimension_names(element: DimensionElement) -> tuple[str, ...]:
-    return (*element.required.names, *element.implied.names)
-
-
-def _relates(element: DimensionElement, group: DimensionGroup) -> bool:
-    return element.alwaysJoin and set(element.required.names) <= set(group.names)
-
-
-def _enumerates(element: DimensionElement, group: DimensionGroup, provided: set[str]) -> bool:
-    """Whether only this element's table can say which values there are."""
-    return element.name in group.required and element.name not in provided
+    Returns
+    -------
+    plan : `Plan`
+        With shorter search paths, and the same result.
+    """
+    live = frozenset(holds)
+    searches = tuple(
+        replace(search, path=tuple(item for item in search.path if (search.name, item[0]) in live))
+        for search in plan.searches
+    )
+    return replace(plan, searches=searches) if searches != plan.searches else plan

@@ -8,10 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 from lakebutler.collections.collection import CollectionType
+from lakebutler.collections.wildcard import is_pattern
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import DimensionNameError, InvalidQueryError, MissingDatasetTypeError, known_names
+from lakebutler.errors import (
+    DimensionNameError,
+    InvalidQueryError,
+    MissingDatasetTypeError,
+    NoDefaultCollectionError,
+    known_names,
+)
 from lakebutler.query.plan import DatasetSearch
 from lakebutler.query.request import Request, split_arguments
 from lakebutler.query.results import (
@@ -38,7 +45,9 @@ class Query:
         Values of governors to use where the query needs but does not fix them.
     """
 
-    def __init__(self, registry: Registry, defaults: Sequence[str], default_data_id: Mapping[str, Any]) -> None:
+    def __init__(
+        self, registry: Registry, defaults: Sequence[str], default_data_id: Mapping[str, Any]
+    ) -> None:
         self._registry = registry
         self._defaults = tuple(defaults)
         empty = registry.universe.empty
@@ -107,10 +116,19 @@ class Query:
         query : `Query`
             The narrower query.
         """
-        search, _ = self._search(dataset_type, collections, find_first=True, is_result=False)
+        search, _ = self._search(dataset_type, collections, find_first=False, is_result=False)
         if search.name in self.constraint_dataset_types:
-            raise InvalidQueryError(f"dataset type {search.name!r} is searched already")
+            self._refuse_another_path(search)
+            return self
         return self._with(replace(self._request, searches=(*self._request.searches, search)))
+
+    def _refuse_another_path(self, search: DatasetSearch) -> None:
+        for other in self._request.searches:
+            if other.name == search.name and other.path != search.path:
+                raise InvalidQueryError(
+                    f"dataset type {search.name!r} is searched in other collections already",
+                    hint="search it once, in the collections that you mean",
+                )
 
     def datasets(
         self,
@@ -137,6 +155,7 @@ class Query:
             The datasets.
         """
         search, kind = self._search(dataset_type, collections, find_first=find_first, is_result=True)
+        self._refuse_another_path(search)
         others = tuple(s for s in self._request.searches if s.name != search.name)
         request = replace(self._request, dimensions=search.dimensions, searches=(search, *others))
         return DatasetRefQueryResults(request, self._snapshot, kind)
@@ -175,10 +194,8 @@ class Query:
                 f"there is no dimension {element!r}", hint=known_names(element, self.universe.elements.names)
             )
         found = self.universe[element]
-        if not found.has_own_table:
-            raise InvalidQueryError(
-                f"{element!r} has no records of its own", hint=f"query_data_ids([{element!r}]) lists its values"
-            )
+        if not found.has_own_table and found.implied_union_target is None:
+            raise InvalidQueryError(f"{element!r} has no records: its values follow from the sky alone")
         request = replace(self._request, dimensions=found.minimal_group, element=element)
         return DimensionRecordQueryResults(request, self._snapshot, found)
 
@@ -193,27 +210,40 @@ class Query:
         kind = self._registry.dataset_type(dataset_type)
         parent, component = kind.nameAndComponent()
         if component is not None and not is_result:
-            raise MissingDatasetTypeError(f"cannot join a search for component {kind.name!r}", hint=f"use {parent!r}")
+            raise MissingDatasetTypeError(
+                f"cannot join a search for component {kind.name!r}", hint=f"use {parent!r}"
+            )
         path = self._path(names, find_first=find_first)
         return DatasetSearch(parent, kind.dimensions, path, find_first, is_result), kind
 
-    def _path(self, names: str | Sequence[str] | None, *, find_first: bool) -> tuple[tuple[str, CollectionType], ...]:
-        expression = self._defaults if names is None else [names] if isinstance(names, str) else list(names)
-        if not expression:
-            from lakebutler.errors import NoDefaultCollectionError
+    def _path(
+        self, names: str | Sequence[str] | None, *, find_first: bool
+    ) -> tuple[tuple[str, CollectionType], ...]:
+        expression = self._expression(names)
+        state = self._snapshot.state(collections.KIND)
+        if find_first:
+            for name in expression:
+                if name not in state and is_pattern(name):
+                    raise InvalidQueryError(
+                        f"collection pattern {name!r} has no search order",
+                        hint="name the collections, or pass find_first=False",
+                    )
+        chosen = collections.query_collections(self._snapshot, expression, flatten_chains=True)
+        return tuple((name, collections.collection_type(self._snapshot, name)) for name in chosen)
 
+    def _expression(self, names: object) -> list[str]:
+        if names is None:
+            if self._defaults:
+                return list(self._defaults)
             known = self._snapshot.state(collections.KIND)
             raise NoDefaultCollectionError(
                 "no collections to search: none are given, and the butler has no default",
                 hint=f"pass collections=; {known_names('', known, what='collections')}",
             )
-        state = self._snapshot.state(collections.KIND)
-        if find_first:
-            for name in expression:
-                if name not in state and collections.is_pattern(name):
-                    raise InvalidQueryError(
-                        f"collection pattern {name!r} has no search order",
-                        hint="name the collections, or pass find_first=False",
-                    )
-        chosen = collections.query_collections(self._snapshot, list(expression), flatten_chains=True)
-        return tuple((name, collections.collection_type(self._snapshot, name)) for name in chosen)
+        if isinstance(names, str) or names is ...:
+            names = ["*" if names is ... else names]
+        if isinstance(names, Iterable):
+            found = list(names)
+            if all(isinstance(name, str) for name in found):
+                return found
+        raise InvalidQueryError(f"collections are given by name, not as {type(names).__name__} {names!r}")

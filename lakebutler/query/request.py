@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,12 +11,17 @@ from typing import Any
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.errors import DimensionNameError, DimensionValueError, InvalidQueryError
-from lakebutler.query.bind import Bound, Operation, bind, columns_of, constant
-from lakebutler.query.columns import Scope, dimension_column, element_field, resolve
-from lakebutler.query.parse import expression_error, parse
-from lakebutler.query.plan import DatasetSearch, Order, Plan, constrained_governors, make_plan
+from lakebutler.query.bind import bind
+from lakebutler.query.columns import ColumnRef, Scope, dimension_column, element_field, resolve
+from lakebutler.query.expression import Bound, Operation, columns_of, conjunction
+from lakebutler.query.governors import mentioned
+from lakebutler.query.parse import parse
+from lakebutler.query.plan import DatasetSearch, Order, Plan, make_plan
+from lakebutler.query.values import constant
 
 __all__ = ["Request", "split_arguments"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,19 @@ class Request:
         """
         for name, value in data_id.items():
             if name in self.data_id and self.data_id[name] != value:
-                raise InvalidQueryError(f"{name} is fixed to {self.data_id[name]!r} already, it cannot be {value!r} too")
+                raise InvalidQueryError(
+                    f"{name} is fixed to {self.data_id[name]!r} already, it cannot be {value!r} too"
+                )
         added = tuple((text, dict(values)) for text in texts if text.strip())
         return replace(self, conditions=self.conditions + added, data_id={**self.data_id, **data_id})
 
-    def plan(self) -> Plan:
+    def plan(self, *, skip_implied: bool = False) -> Plan:
         """Decide what to join.
+
+        Parameters
+        ----------
+        skip_implied : `bool`, optional
+            Whether implied values of the result are not needed.
 
         Returns
         -------
@@ -93,117 +106,105 @@ class Request:
         InvalidQueryError
             Raised if the query makes no sense.
         """
-        universe = self.dimensions.universe
         scope = Scope(
-            universe,
+            self.dimensions.universe,
             self.dimensions.union(self.joined, *(s.dimensions for s in self.searches)),
             tuple(search.name for search in self.searches),
             self.element,
+            frozenset(search.name for search in self.searches if search.has_validity),
         )
-        parts: list[Bound] = []
+        parts: list[Bound] = [_equals(scope, name, value) for name, value in self.data_id.items()]
         for text, values in self.conditions:
             root = parse(text)
             if root is not None:
                 parts.append(bind(root, text, scope, values))
-        fixed = self._fixed(scope, parts)
-        parts = [*fixed, *parts]
-        condition = parts[0] if len(parts) == 1 else Operation("and", tuple(parts), "bool") if parts else None
-        plan = make_plan(
+        defaults = self._defaults(scope, parts)
+        return make_plan(
             self.dimensions,
+            joined=self.joined,
             searches=self.searches,
-            where=condition,
+            where=conjunction([*defaults.values(), *parts]),
             order_by=[_order(term, scope) for term in self.order_by],
             limit=self.limit,
             element=self.element,
-            data_id={**self.defaults, **self.data_id},
-            with_records=self.with_records,
+            given=defaults,
+            skip_implied=skip_implied,
         )
-        if not set(self.joined.names) <= set(plan.dimensions.names):
-            wider = self.joined.union(self.dimensions)
-            plan = replace(
-                make_plan(
-                    wider,
-                    searches=self.searches,
-                    where=condition,
-                    order_by=plan.order_by,
-                    limit=self.limit,
-                    element=self.element,
-                    data_id={**self.defaults, **self.data_id},
-                    with_records=self.with_records,
-                ),
-                result=self.dimensions,
-                distinct=True,
-            )
-        return plan
 
-    def _fixed(self, scope: Scope, parts: Sequence[Bound]) -> list[Bound]:
+    def _defaults(self, scope: Scope, parts: Sequence[Bound]) -> dict[str, Bound]:
+        """Conditions on governors that the query needs and does not speak of."""
         universe = scope.universe
-        fixed: list[Bound] = []
-        for name, value in self.data_id.items():
-            fixed.append(_equals(scope, name, value))
-        pinned = set(self.data_id)
+        spoken = {name for part in parts for name in mentioned(part)}
+        used = set(scope.dimensions.governors)
         for part in parts:
-            pinned |= constrained_governors(part)
-        for name, value in self.defaults.items():
-            if name in pinned or name not in universe.governor_dimensions.names:
-                continue
-            used = name in scope.dimensions.governors or any(_uses(part, name, universe) for part in parts)
-            if used:
-                fixed.append(_equals(scope, name, value))
-        return fixed
-
-
-def _uses(bound: Bound, governor: str, universe: Any) -> bool:
-    for column in columns_of(bound):
-        if column.kind != "dataset" and governor in universe[column.owner].minimal_group.governors:
-            return True
-    return False
+            for column in columns_of(part):
+                if column.kind != "dataset":
+                    used.update(universe[column.owner].minimal_group.governors)
+        return {
+            name: _equals(scope, name, value)
+            for name, value in self.defaults.items()
+            if name in universe.governor_dimensions.names and name in used and name not in spoken
+        }
 
 
 def _equals(scope: Scope, name: str, value: Any) -> Bound:
-    universe = scope.universe
-    if name not in universe.dimensions.names:
-        if "." in name:
-            column, _ = resolve(tuple(name.split(".")), scope)
-        else:
-            try:
-                column, _ = resolve((name,), scope)
-            except InvalidQueryError as exc:
-                raise DimensionNameError(f"there is no dimension {name!r}", hint=exc.hint) from None
-    else:
-        column = dimension_column(universe, name)
+    column = _data_id_column(scope, name)
     if value is None:
         raise DimensionValueError(f"{name} has no value (None)")
-    if column.type == "string" and not isinstance(value, str):
-        raise DimensionValueError(f"{name} must be a string, not {type(value).__name__} {value!r}")
-    given = constant(value)
-    if column.type == "int" and given.type != "int":
-        alternate = _alternate(scope, name) if given.type == "string" else None
-        if alternate is None:
-            raise DimensionValueError(f"{name} must be an integer, not {type(value).__name__} {value!r}")
-        return Operation("=", (alternate, given), "bool")
-    return Operation("=", (column, given), "bool")
+    try:
+        given = constant(value)
+    except (TypeError, ValueError) as exc:
+        raise DimensionValueError(f"{name}: {exc}") from None
+    if given.type == column.type or (given.type == "int" and column.type == "float"):
+        return Operation("=", (column, given), "bool")
+    if given.type == "string" and column.kind == "dimension":
+        alternate = _alternate(scope, column.owner)
+        if alternate is not None:
+            return Operation("=", (alternate, given), "bool")
+    kinds = {"int": "an integer", "string": "a string", "float": "a number", "bool": "true or false"}
+    kind = kinds.get(column.type, f"of type {column.type}")
+    raise DimensionValueError(f"{name} must be {kind}, not {type(value).__name__} {value!r}")
 
 
-def _alternate(scope: Scope, name: str) -> Any:
+def _data_id_column(scope: Scope, name: str) -> ColumnRef:
+    if not isinstance(name, str):
+        raise DimensionNameError(f"the keys of a data ID are names of dimensions, not {name!r}")
+    if name in scope.universe.dimensions.names:
+        return dimension_column(scope.universe, name)
+    try:
+        column, bound = resolve(tuple(name.split(".")), scope)
+    except InvalidQueryError as exc:
+        if "can mean" in exc.message:
+            raise DimensionNameError(exc.message, hint=exc.hint) from None
+        raise DimensionNameError(f"there is no dimension {name!r}", hint=exc.hint) from None
+    if bound is not None or column.type in ("timespan", "region"):
+        raise DimensionNameError(f"{name!r} is a {column.type}, which no data ID has", hint="use where=")
+    return column
+
+
+def _alternate(scope: Scope, name: str) -> ColumnRef | None:
     """Column of a dimension's alternate key that is a string, if there is just one."""
     dimension = scope.universe.dimensions[name]
     keys = [key for key in dimension.alternate_keys if key.type == "string"]
     return element_field(dimension, keys[0].name) if len(keys) == 1 else None
 
 
-def _order(term: str, scope: Scope) -> Order:
+def _order(term: object, scope: Scope) -> Order:
+    if not isinstance(term, str):
+        raise InvalidQueryError(f"order_by takes names, not {type(term).__name__} {term!r}")
     text = term.strip()
     descending = text.startswith("-")
-    name = text.lstrip("-+").strip()
-    root = parse(name) if name else None
-    if root is None:
-        raise InvalidQueryError("an empty term in order_by", hint="give names, with '-' in front for descending")
-    parts = tuple(name.split("."))
-    if not all(part.isidentifier() for part in parts):
-        raise expression_error(name, 0, "order_by takes names only").with_traceback(None)
+    name = text[1:].strip() if text[:1] in ("-", "+") else text
+    if not name:
+        raise InvalidQueryError(
+            "an empty term in order_by", hint="give names, with '-' in front for descending"
+        )
+    if not _NAME.fullmatch(name):
+        raise InvalidQueryError(
+            f"order_by takes names, not {name!r}", hint="with '-' in front for descending"
+        )
     try:
-        column, bound = resolve(parts, scope)
+        column, bound = resolve(tuple(name.split(".")), scope)
     except InvalidQueryError as exc:
         raise InvalidQueryError(f"order_by: {exc.message}", hint=exc.hint) from None
     if bound is not None:
@@ -253,8 +254,7 @@ def split_arguments(
         else:
             raise InvalidQueryError(
                 f"where takes expressions and data IDs, not {type(argument).__name__}",
-                hint="write a string such as \"visit > 3\", or pass keywords",
+                hint='write a string such as "visit > 3", or pass keywords',
             )
     data_id.update(keywords)
     return texts, dict(bind_values or {}), data_id
-

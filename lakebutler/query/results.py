@@ -15,19 +15,25 @@ from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.records import DimensionRecord
+from lakebutler.errors import CalibrationLookupError, InvalidQueryError
 from lakebutler.ids import uuid_from_int
 from lakebutler.lake import engine
 from lakebutler.lake.snapshot import Snapshot
-from lakebutler.query.explain import why_empty
-from lakebutler.query.plan import Plan
+from lakebutler.query.explain import holders, why_empty
+from lakebutler.query.plan import Plan, keep_collections
 from lakebutler.query.request import Request, split_arguments
-from lakebutler.query.sql import count_sql, select_sql
+from lakebutler.query.sql import ANSWERS, Statement, any_sql, count_sql, select_sql
 from lakebutler.registry.schema import dimension_schema, dimension_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["DataCoordinateQueryResults", "DatasetRefQueryResults", "DimensionRecordQueryResults", "QueryResults"]
+__all__ = [
+    "DataCoordinateQueryResults",
+    "DatasetRefQueryResults",
+    "DimensionRecordQueryResults",
+    "QueryResults",
+]
 
 T = TypeVar("T")
 
@@ -67,7 +73,9 @@ class QueryResults(Generic[T]):
         return self._with(replace(self._request, order_by=self._request.order_by + args))
 
     def limit(self, limit: int | None = None) -> Self:
-        """Return that many rows at most."""
+        """Return that many rows at most; all if `None`."""
+        if limit is not None and limit < 0:
+            raise InvalidQueryError(f"a limit cannot be negative ({limit})", hint="use None for all rows")
         return self._with(replace(self._request, limit=limit))
 
     def plan(self) -> Plan:
@@ -77,14 +85,53 @@ class QueryResults(Generic[T]):
     def explain(self) -> str:
         """The plan and the SQL, for a person."""
         plan = self.plan()
-        statement = select_sql(plan, self._snapshot.schemas(), extra=self._extra)
-        values = ", ".join(repr(v) for v in statement.parameters)
-        return f"{plan}\n\n{statement.sql}\n-- values: {values or 'none'}"
+        statement = select_sql(self._searchable(plan), self._snapshot.schemas(), extra=self._extra)
+        values = "\n".join(f"-- ${name} = {_short(value)}" for name, value in statement.parameters.items())
+        return f"{plan}\n\n{statement.sql}\n{values}".rstrip()
 
     def arrow(self) -> pa.Table:
-        """Read everything as an Arrow table, without an object per row."""
-        statement = select_sql(self.plan(), self._snapshot.schemas(), extra=self._extra)
-        return engine.query(self._snapshot, statement.sql, statement.parameters)
+        """Read everything as an Arrow table, without an object per row.
+
+        Raises
+        ------
+        CalibrationLookupError
+            Raised if the first dataset of each data ID is wanted, and several
+            calibrations answer.
+        """
+        plan = self._searchable(self.plan())
+        table = self._execute(select_sql(plan, self._snapshot.schemas(), extra=self._extra))
+        if ANSWERS in table.column_names:
+            answers = table.column(ANSWERS).to_pylist()
+            worst = max(answers, default=1)
+            if worst > 1:
+                raise self._ambiguous(worst, table.slice(answers.index(worst), 1))
+            table = table.drop_columns([ANSWERS])
+        return table
+
+    def _execute(self, statement: Statement) -> pa.Table:
+        try:
+            return engine.query(self._snapshot, statement.sql, statement.parameters)
+        except InvalidQueryError as exc:
+            if exc.message.startswith("Out of Range Error"):
+                raise InvalidQueryError(
+                    "a number in the condition leaves the range of 64-bit integers"
+                ) from None
+            raise
+
+    def _searchable(self, plan: Plan) -> Plan:
+        """Pass over collections that hold nothing."""
+        return keep_collections(
+            plan, [(s.name, name) for s in plan.searches for name in holders(self._snapshot, s)]
+        )
+
+    def _ambiguous(self, count: int, row: pa.Table | None = None) -> CalibrationLookupError:
+        target = next(s.name for s in self._request.searches if s.is_result)
+        where = f" for {_data_ids(self.dimensions, row)[0]}" if row is not None else " for one data ID"
+        return CalibrationLookupError(
+            f"{count} datasets of type {target!r} are valid{where}",
+            hint="say when: add a dimension with a time such as exposure, or a condition on "
+            f"{target}.timespan; or pass find_first=False",
+        )
 
     def count(self, *, exact: bool = True, discard: bool = False) -> int:
         """Count the rows; always exact.
@@ -100,14 +147,31 @@ class QueryResults(Generic[T]):
             Number of rows.
         """
         del exact, discard
-        statement = count_sql(self.plan(), self._snapshot.schemas())
-        table = engine.query(self._snapshot, statement.sql, statement.parameters)
-        return int(table.column(0)[0].as_py())
+        plan = self._searchable(self._request.plan(skip_implied=True))
+        (row,) = self._execute(count_sql(plan, self._snapshot.schemas())).to_pylist()
+        count, *answers = row.values()
+        if answers and (answers[0] or 1) > 1:
+            raise self._ambiguous(answers[0])
+        return int(count)
 
     def any(self, *, execute: bool = True, exact: bool = True) -> bool:
-        """Whether there is any row."""
+        """Whether there is any row.
+
+        Parameters
+        ----------
+        execute, exact : `bool`, optional
+            Accepted as the field's interface has them; they change nothing.
+
+        Returns
+        -------
+        any : `bool`
+            Whether iteration would give something.
+        """
         del execute, exact
-        return self.limit(1).count() > 0
+        if self._request.limit == 0:
+            return False
+        plan = self._searchable(self._request.plan(skip_implied=True))
+        return bool(self._execute(any_sql(plan, self._snapshot.schemas())).num_rows)
 
     def explain_no_results(self, execute: bool = True) -> list[str]:
         """Say why there are no rows, one reason a line."""
@@ -119,6 +183,11 @@ class QueryResults(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         raise TypeError(f"{type(self).__name__} cannot be iterated")
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 100 else shown[:97] + "..."
 
 
 def _data_ids(group: DimensionGroup, table: pa.Table) -> list[DataCoordinate]:
@@ -134,7 +203,9 @@ def _data_ids(group: DimensionGroup, table: pa.Table) -> list[DataCoordinate]:
     return [required(group, row) for row in rows]
 
 
-def attach_records(snapshot: Snapshot, group: DimensionGroup, data_ids: Sequence[DataCoordinate]) -> list[DataCoordinate]:
+def attach_records(
+    snapshot: Snapshot, group: DimensionGroup, data_ids: Sequence[DataCoordinate]
+) -> list[DataCoordinate]:
     """Fetch the records of many data IDs, one look-up per element.
 
     Parameters
@@ -163,7 +234,9 @@ def attach_records(snapshot: Snapshot, group: DimensionGroup, data_ids: Sequence
     result = []
     for data_id in data_ids:
         values = data_id.full_values
-        records = {name: found[name].get(tuple([values[i] for i in places])) for name, places in getters.items()}
+        records = {
+            name: found[name].get(tuple([values[i] for i in places])) for name, places in getters.items()
+        }
         result.append(data_id.expanded(records))
     return result
 
@@ -263,7 +336,8 @@ class DatasetRefQueryResults(QueryResults[DatasetRef]):
     @property
     def data_ids(self) -> DataCoordinateQueryResults:
         """Data IDs of the datasets."""
-        return DataCoordinateQueryResults(self._request, self._snapshot)
+        searches = tuple(replace(search, is_result=False) for search in self._request.searches)
+        return DataCoordinateQueryResults(replace(self._request, searches=searches), self._snapshot)
 
     def with_dimension_records(self) -> Self:
         """Let the data IDs carry their records."""

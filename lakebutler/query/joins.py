@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which records a query needs, and which overlaps hold without being asked for: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from lakebutler.collections.collection import CollectionType
+from lakebutler.dimensions.elements import DimensionElement
+from lakebutler.dimensions.group import DimensionGroup
+from lakebutler.errors import InvalidQueryError
+from lakebutler.query.columns import ColumnRef
+from lakebutler.query.expression import Bound, Operation
+
+__all__ = ["DatasetSearch", "check_spatial", "choose_elements", "temporal_joins"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DatasetSearch:
+    """A search for the datasets of one type.
+
+    Attributes
+    ----------
+    name : `str`
+        Name of the dataset type.
+    dimensions : `DimensionGroup`
+        Its dimensions.
+    path : `tuple` [`tuple` [`str`, `CollectionType`]]
+        Collections in search order, no chains.
+    find_first : `bool`
+        Whether only the first dataset of each data ID counts.
+    is_result : `bool`
+        Whether the query returns these datasets.
+    """
+
+    name: str
+    dimensions: DimensionGroup
+    path: tuple[tuple[str, CollectionType], ...]
+    find_first: bool
+    is_result: bool = False
+
+    @property
+    def has_validity(self) -> bool:
+        """Whether some of the datasets are valid for a range of time only."""
+        return any(kind is CollectionType.CALIBRATION for _, kind in self.path)
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether one dataset can be found more than once."""
+        kinds = [kind for _, kind in self.path]
+        return CollectionType.CALIBRATION in kinds or (
+            len(kinds) > 1 and any(kind is not CollectionType.RUN for kind in kinds)
+        )
+
+
+# -------------------------------------------------------------------- records
+
+
+def choose_elements(
+    group: DimensionGroup, searches: Sequence[DatasetSearch], touched: Iterable[str], needed: Iterable[str]
+) -> tuple[list[str], list[str]]:
+    """Choose the elements whose records must be joined.
+
+    These are the ones whose facts are used; those that say which dimension
+    values belong together (``always_join``); those that imply a value which
+    anything else in the query has, too, so that the two are equal; and those
+    that list the values of a required dimension which nothing else lists.
+
+    Parameters
+    ----------
+    group : `DimensionGroup`
+        Everything that is joined.
+    searches : sequence of `DatasetSearch`
+        Dataset searches; they list the values of their dimensions.
+    touched : iterable of `str`
+        Elements whose facts are used.
+    needed : iterable of `str`
+        Dimensions whose values are used.
+
+    Returns
+    -------
+    elements : `list` [`str`]
+        In the universe's order.
+    unions : `list` [`str`]
+        Dimensions without a table whose values come from another's records.
+
+    Raises
+    ------
+    InvalidQueryError
+        Raised if nothing lists the values of a dimension.
+    """
+    choice = _Choice(group, searches, touched)
+    choice.link(needed)
+    unions = []
+    for name in sorted(group.required, key=lambda n: group.universe[n].index, reverse=True):
+        if name in choice.listed:
+            continue
+        dimension = group.universe.dimensions[name]
+        if dimension.has_own_table:
+            choice.add(name)
+            choice.link(())
+        elif dimension.implied_union_target is not None:
+            unions.append(name)
+            choice.listed.add(name)
+        else:
+            raise InvalidQueryError(
+                f"the values of {name!r} cannot be listed: nothing in the query holds them",
+                hint="search for datasets that have it, or leave it out",
+            )
+    return sorted(choice.chosen, key=lambda n: group.universe[n].index), unions
+
+
+class _Choice:
+    def __init__(
+        self, group: DimensionGroup, searches: Sequence[DatasetSearch], touched: Iterable[str]
+    ) -> None:
+        self.group = group
+        self.chosen: dict[str, None] = {}
+        self.listed = {name for search in searches for name in search.dimensions.required}
+        self._present = set(self.listed)
+        for name in touched:
+            if group.universe[name].has_own_table:
+                self.add(name)
+        for element in self._elements():
+            if element.alwaysJoin and set(element.required.names) <= set(group.names):
+                self.add(element.name)
+
+    def _elements(self) -> Iterator[DimensionElement]:
+        return (e for n in self.group.elements if (e := self.group.universe[n]).has_own_table)
+
+    def add(self, name: str) -> None:
+        element = self.group.universe[name]
+        self.chosen[name] = None
+        self.listed.update((*element.required.names, *element.implied.names))
+        self._present.update(element.required.names)
+
+    def link(self, needed: Iterable[str]) -> None:
+        """Join what implies a value that is used or stands in another table's key."""
+        self._present.update(needed)
+        done: set[str] = set()
+        while waiting := self._present - done:
+            for name in sorted(waiting, key=lambda n: self.group.universe[n].index):
+                done.add(name)
+                sources = [e for e in self._elements() if name in e.implied.names]
+                if sources and not any(e.name in self.chosen for e in sources):
+                    self.add(max(sources, key=lambda e: (self._overlap(e), -e.index)).name)
+
+    def _overlap(self, element: DimensionElement) -> int:
+        return len(set(element.required.names) & self.listed)
+
+
+# -------------------------------------------------------------------- overlaps
+
+
+def check_spatial(group: DimensionGroup, operands: Sequence[DimensionGroup]) -> None:
+    """Refuse dimensions that only an overlap on the sky could bring together.
+
+    Parameters
+    ----------
+    group : `DimensionGroup`
+        Everything that is joined.
+    operands : sequence of `DimensionGroup`
+        Dimensions of what is joined already, such as datasets.
+
+    Raises
+    ------
+    InvalidQueryError
+        Raised if two families of regions are in the query and nothing relates
+        their finest members: every visit with every tract is no answer.
+    """
+    finest = [family.choose(group).name for family in group.spatial]
+    if len(finest) < 2:
+        return
+    graph = _Graph(finest)
+    for operand in operands:
+        present = [family.choose(operand).name for family in operand.spatial]
+        graph.connect([name for name in present if name in finest])
+    if len(graph.components()) > 1:
+        shown = " and ".join(repr(name) for name in finest)
+        raise InvalidQueryError(
+            f"relating {shown} needs a spatial join, which this version does not have",
+            hint="query them one after the other, or join datasets that have both",
+        )
+
+
+def temporal_joins(
+    group: DimensionGroup, searches: Sequence[DatasetSearch], where: Bound | None
+) -> tuple[Operation, ...]:
+    """Find the overlaps in time that hold without being asked for.
+
+    Calibrations are those valid at the time of the finest observation in the
+    query.  An overlap of the same two in the condition, or a dataset type that
+    has the observation among its own dimensions, takes the place of that.
+
+    Parameters
+    ----------
+    group : `DimensionGroup`
+        Everything that is joined.
+    searches : sequence of `DatasetSearch`
+        Dataset searches.
+    where : `Bound` or `None`
+        The condition.
+
+    Returns
+    -------
+    conditions : `tuple` [`Operation`]
+        ``valid`` (a calibration, an observation) or ``overlaps``.
+
+    Raises
+    ------
+    InvalidQueryError
+        Raised if it is not clear what should overlap what.
+    """
+    elements = [_timespan(family.choose(group).name) for family in group.temporal]
+    calibrations = [
+        ColumnRef("dataset", s.name, "timespan", "timespan")
+        for s in searches
+        if s.has_validity and not s.dimensions.temporal
+    ]
+    graph = _Graph([*elements, *calibrations])
+    for search in searches:
+        own = [_timespan(family.choose(search.dimensions).name) for family in search.dimensions.temporal]
+        graph.connect([column for column in own if column in elements])
+    for pair in _overlaps_in(where):
+        graph.connect([column for column in pair if column in graph.parent])
+    components = graph.components()
+    if len(components) < 2:
+        return ()
+    observed = [c for c in components if any(column.kind == "element" for column in c)]
+    if len(observed) == 1:
+        when = next(column for column in observed[0] if column.kind == "element")
+        return tuple(
+            Operation("valid", (calibration, when), "bool")
+            for component in components
+            if component is not observed[0]
+            for calibration in component
+        )
+    if len(components) == 2:
+        return (Operation("overlaps", (components[0][0], components[1][0]), "bool"),)
+    shown = ", ".join(" with ".join(column.owner for column in c) for c in components)
+    raise InvalidQueryError(
+        f"it is not clear what should overlap in time: {shown}",
+        hint="say so: x.timespan OVERLAPS y.timespan",
+    )
+
+
+def _timespan(element: str) -> ColumnRef:
+    return ColumnRef("element", element, "timespan", "timespan")
+
+
+def _overlaps_in(where: Bound | None) -> Iterator[tuple[ColumnRef, ColumnRef]]:
+    if not isinstance(where, Operation):
+        return
+    if where.name == "overlaps":
+        left, right = where.operands
+        if isinstance(left, ColumnRef) and isinstance(right, ColumnRef):
+            yield left, right
+    else:
+        for operand in where.operands:
+            yield from _overlaps_in(operand)
+
+
+class _Graph(Generic[T]):
+    """Which of some things are connected."""
+
+    def __init__(self, nodes: Iterable[T]) -> None:
+        self.parent = {node: node for node in nodes}
+
+    def _root(self, node: T) -> T:
+        while self.parent[node] != node:
+            node = self.parent[node]
+        return node
+
+    def connect(self, nodes: Sequence[T]) -> None:
+        for node in nodes[1:]:
+            self.parent[self._root(node)] = self._root(nodes[0])
+
+    def components(self) -> list[list[T]]:
+        found: dict[T, list[T]] = {}
+        for node in self.parent:
+            found.setdefault(self._root(node), []).append(node)
+        return list(found.values())
