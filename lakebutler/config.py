@@ -24,10 +24,13 @@ from lakebutler.errors import (
 __all__ = [
     "CONFIG_NAME",
     "FORMAT_FILE",
+    "LAKE_FILE_HEAD",
     "SECTIONS",
     "ExternalTrust",
     "find_repository",
     "has_repository",
+    "is_lake_file",
+    "names_lake_file",
     "normalise_root",
     "parse_repo_config",
     "user_config_dir",
@@ -38,6 +41,12 @@ FORMAT_FILE = "registry/format.json"
 
 CONFIG_NAME = "butler.yaml"
 """The repository's own configuration."""
+
+LAKE_FILE_HEAD = ".lakebutler/head"
+"""Name of the first member of the tar archive that holds a repository in one file."""
+
+LAKE_FILE_SUFFIX = ".lake"
+"""How the name of a repository in one file ends."""
 
 SECTIONS = ("datastore", "defaults", "description")
 """Sections that ``butler.yaml`` may have."""
@@ -88,11 +97,57 @@ def has_repository(root: str | os.PathLike[str], storage_options: Mapping[str, A
     """
     place = normalise_root(root)
     if "://" not in place:
-        return os.path.isfile(os.path.join(place, FORMAT_FILE))
+        return os.path.isfile(os.path.join(place, FORMAT_FILE)) or is_lake_file(place)
     import fsspec
 
     filesystem, path = fsspec.core.url_to_fs(place, **dict(storage_options or {}))
+    if names_lake_file(place):
+        with contextlib.suppress(FileNotFoundError):
+            return _begins_lake_file(filesystem.cat_file(path, start=0, end=512))
     return bool(filesystem.exists(f"{path}/{FORMAT_FILE}"))
+
+
+def names_lake_file(place: str) -> bool:
+    """Whether a place is to be a repository in one file, by its name alone.
+
+    Parameters
+    ----------
+    place : `str`
+        An absolute path or a URL.
+
+    Returns
+    -------
+    named : `bool`
+        True for ``x.lake``.
+    """
+    bare = place.partition("?")[0] if "://" in place else place
+    return bare.lower().endswith(LAKE_FILE_SUFFIX)
+
+
+def is_lake_file(place: str) -> bool:
+    """Whether a local file holds a repository.
+
+    Parameters
+    ----------
+    place : `str`
+        A local path.
+
+    Returns
+    -------
+    found : `bool`
+        True if it begins as such a file does; a damaged one does too.
+    """
+    if not os.path.isfile(place):
+        return False
+    try:
+        with open(place, "rb", buffering=0) as stream:
+            return _begins_lake_file(stream.read(512))
+    except OSError:
+        return False
+
+
+def _begins_lake_file(head: bytes) -> bool:
+    return head[:100].rstrip(b"\0") == LAKE_FILE_HEAD.encode()
 
 
 def find_repository(start: str | os.PathLike[str] | None = None) -> str | None:

@@ -14,12 +14,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.config import names_lake_file
 from lakebutler.datasets.storage_class import StorageClass, StorageClassFactory
 from lakebutler.datastore.files import Content, Files, checksum_of
 from lakebutler.datastore.ingest import Ingest, Ingested, ingest_files
 from lakebutler.datastore.local import LocalFiles, open_regular
 from lakebutler.datastore.lookup import Overrides
+from lakebutler.datastore.opening import open_files
 from lakebutler.datastore.paths import Allowed, check_stored_path, file_uri, local_path_of_uri
 from lakebutler.datastore.read import (
     IN_MEMORY,
@@ -106,7 +106,7 @@ class Datastore:
             config.get("templates"), parse_template, "templates"
         )
         self._formatters: Overrides[str] = Overrides(config.get("formatters"), key_of, "formatters")
-        self._files = files or self._open_files(private=bool(config.get("private")))
+        self._files = files or open_files(self.root, self._options, private=bool(config.get("private")))
         self._local = self._files if isinstance(self._files, LocalFiles) else None
         self._allow: Sequence[str] | bool = ()
         self._allowed = Allowed()
@@ -115,18 +115,6 @@ class Datastore:
         self._writers: dict[tuple[str, str], tuple[StorageClass, tuple[Formatter, ...], tuple[str, ...]]] = {}
         if allow_external:
             self.allow_external(allow_external)
-
-    def _open_files(self, *, private: bool) -> Files:
-        remote = "://" in self.root
-        if names_lake_file(self.root) if remote else os.path.isfile(self.root):
-            from lakebutler.datastore.container_files import open_container_files
-
-            return open_container_files(self.root, self._options)
-        if not remote:
-            return LocalFiles(self.root, private=private)
-        from lakebutler.datastore.objects import ObjectFiles
-
-        return ObjectFiles(self.root, self._options)
 
     # ------------------------------------------------------------------- trust
 

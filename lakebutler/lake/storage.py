@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from lakebutler.config import names_lake_file
+
 __all__ = ["FileInfo", "Storage", "check_path", "open_storage"]
 
 
@@ -173,7 +175,8 @@ def open_storage(
     ----------
     root : `str` or path-like
         A local directory, a ``file://`` URL, ``s3://bucket/prefix``, or
-        ``memory://name`` (this process only, for tests).
+        ``memory://name`` (this process only, for tests); or one file: ``x.lake``, and
+        read-only ``s3://bucket/x.lake``, ``https://...``
     repo_id : `str`, optional
         The repository that must be found there; a cache of remote files is
         usable before the repository has been asked who it is.
@@ -187,15 +190,13 @@ def open_storage(
     """
     text = os.fspath(root)
     scheme, separator, rest = text.partition("://")
-    if not separator:
-        from lakebutler.lake.storage_local import LocalStorage
-
-        return LocalStorage(os.path.expanduser(text))
-    match scheme.lower():
+    match scheme.lower() if separator else "file":
         case "file":
-            from lakebutler.lake.storage_local import LocalStorage
+            return _open_local(unquote(urlsplit(text).path) if separator else os.path.expanduser(text))
+        case _ if names_lake_file(text):
+            from lakebutler.lake.storage_file import FileStorage
 
-            return LocalStorage(unquote(urlsplit(text).path))
+            return FileStorage(text, repo_id=repo_id, options=storage_options)
         case "memory":
             from lakebutler.lake.storage_memory import MemoryStorage
 
@@ -206,3 +207,13 @@ def open_storage(
             return ObjectStorage(rest.rstrip("/"), repo_id=repo_id, options=storage_options or {})
         case _:
             raise ValueError(f"no storage for {text!r}: give a directory, file://, s3:// or memory://")
+
+
+def _open_local(path: str) -> Storage:
+    if os.path.isfile(path) or (names_lake_file(path) and not os.path.isdir(path)):
+        from lakebutler.lake.storage_file import FileStorage
+
+        return FileStorage(os.path.abspath(path))
+    from lakebutler.lake.storage_local import LocalStorage
+
+    return LocalStorage(path)
