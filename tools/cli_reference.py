@@ -44,6 +44,12 @@ go to standard output, everything else to standard error. Every listing has `--w
 `--order-by NAME,-NAME` and `--limit`. Progress bars show on a terminal only
 (`--progress` / `--no-progress`).
 
+## The TAB key
+
+`eval "$(_LAKEBUTLER_COMPLETE=bash_source lakebutler)"` in `~/.bashrc` (`zsh_source` and
+`fish_source` for the others) lets TAB offer verbs, options, and the collections, dataset
+types and dimensions of the repository at hand.
+
 ## Exit codes
 
 """

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from lakebutler.cli import complete
 from lakebutler.cli.output import format_options
 from lakebutler.cli.refine import split_names
 from lakebutler.cli.session import Session
@@ -191,7 +192,14 @@ def selection_options(*, order_by: bool = False) -> Callable[[type_of_verb], typ
 
         names = "Dataset types: names or globs; all of them by default."
         options: list[Callable[[type_of_verb], type_of_verb]] = [
-            click.option("-d", "--dataset-type", multiple=True, metavar="NAMES", help=names),
+            click.option(
+                "-d",
+                "--dataset-type",
+                multiple=True,
+                metavar="NAMES",
+                help=names,
+                shell_complete=complete.dataset_types,
+            ),
             collections_option("Collections to search: names or globs; all by default."),
             where_option("Condition on dimensions and their fields."),
             find_first_option,
@@ -222,7 +230,9 @@ def collections_option(help_text: str) -> Callable[[type_of_verb], type_of_verb]
     option : callable
         A decorator.
     """
-    return click.option("--collections", multiple=True, metavar="NAMES", help=help_text)
+    return click.option(
+        "--collections", multiple=True, metavar="NAMES", help=help_text, shell_complete=complete.collections
+    )
 
 
 def as_of_option(function: type_of_verb) -> type_of_verb:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from lakebutler.cli import complete
 from lakebutler.cli.files import read_yaml_mapping
 from lakebutler.cli.session import Session, first_is_repository
 from lakebutler.errors import known_names
@@ -39,7 +40,12 @@ class Verb(click.Command):
         self._paths = paths
         self._new = new
         repo = click.Argument(
-            ["repo"], required=False, expose_value=False, callback=_keep_positional, metavar="[REPO]"
+            ["repo"],
+            required=False,
+            expose_value=False,
+            callback=_keep_positional,
+            metavar="[REPO]",
+            shell_complete=complete.repository,
         )
         own = {name for param in self.params for name in param.opts}
         self.params.insert(0, repo)

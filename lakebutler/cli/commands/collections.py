@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lakebutler.cli import complete
 from lakebutler.cli.failure import NOTHING_FOUND
 from lakebutler.cli.names import match_collections, one_dataset_type
 from lakebutler.cli.options import Selection, selection_options
@@ -26,8 +27,8 @@ _MODES = ("redefine", "extend", "remove", "prepend", "pop")
 
 
 @click.command("collection-chain", cls=Verb)
-@click.argument("parent")
-@click.argument("children", nargs=-1)
+@click.argument("parent", shell_complete=complete.collections)
+@click.argument("children", nargs=-1, shell_complete=complete.collections)
 @click.option(
     "--mode", type=click.Choice(_MODES), default="redefine", show_default=True, help="What CHILDREN are for."
 )
@@ -112,7 +113,7 @@ def _without(children: Sequence[str], positions: set[int]) -> list[str]:
 
 
 @click.command("associate", cls=Verb)
-@click.argument("collection")
+@click.argument("collection", shell_complete=complete.collections)
 @selection_options()
 @pass_session
 @click.pass_context
@@ -134,9 +135,9 @@ def associate(
 
 
 @click.command("certify-calibrations", cls=Verb)
-@click.argument("input_collection")
-@click.argument("output_collection")
-@click.argument("dataset_type_name")
+@click.argument("input_collection", shell_complete=complete.collections)
+@click.argument("output_collection", shell_complete=complete.collections)
+@click.argument("dataset_type_name", shell_complete=complete.dataset_types)
 @click.option("--begin-date", metavar="TIME", help="Begin of validity (TAI, ISO 8601); unbounded by default.")
 @click.option("--end-date", metavar="TIME", help="End of validity (TAI, ISO 8601); unbounded by default.")
 @click.option(

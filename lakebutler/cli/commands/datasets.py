@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lakebutler.cli import complete
 from lakebutler.cli.failure import NOTHING_FOUND
 from lakebutler.cli.files import read_table
 from lakebutler.cli.names import one_dataset_type
@@ -29,8 +30,8 @@ __all__ = ["ingest_files", "register_dataset_type", "retrieve_artifacts"]
 
 @click.command("register-dataset-type", cls=Verb)
 @click.argument("dataset_type")
-@click.argument("storage_class")
-@click.argument("dimensions", nargs=-1)
+@click.argument("storage_class", shell_complete=complete.storage_classes)
+@click.argument("dimensions", nargs=-1, shell_complete=complete.dimensions)
 @click.option("--is-calibration/--no-is-calibration", default=False, help="Whether it may be certified.")
 @pass_session
 def register_dataset_type(
@@ -63,7 +64,7 @@ def register_dataset_type(
 
 @click.command("ingest-files", cls=Verb)
 @click.argument("dataset_type")
-@click.argument("run")
+@click.argument("run", shell_complete=complete.collections)
 @click.argument("table_file")
 @click.option(
     "--formatter", help="Key of the formatter that reads the files; by default that of the storage class."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lakebutler.cli import complete
 from lakebutler.cli.failure import USER_ERROR
 from lakebutler.cli.options import transfer_option
 from lakebutler.cli.output import Listing, emit, format_options
@@ -23,7 +24,7 @@ _SHOWN = 20
 
 
 @click.command("register-instrument", cls=Verb)
-@click.argument("instrument", nargs=-1, required=True)
+@click.argument("instrument", nargs=-1, required=True, shell_complete=complete.cameras)
 @click.option("--update", is_flag=True, help="Change records that are there and differ.")
 @pass_session
 def register_instrument(session: Session, *, instrument: tuple[str, ...], update: bool) -> None:

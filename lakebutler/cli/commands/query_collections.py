@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lakebutler.cli import complete
 from lakebutler.cli.names import match_collections, match_dataset_types
 from lakebutler.cli.options import Ask, collections_option, listing_options
 from lakebutler.cli.output import Listing, finish
@@ -26,7 +27,7 @@ _TYPES = ("run", "tagged", "chained", "calibration")
 
 
 @click.command("query-collections", cls=Verb)
-@click.argument("glob", nargs=-1)
+@click.argument("glob", nargs=-1, shell_complete=complete.collections)
 @click.option(
     "--collection-type",
     multiple=True,
@@ -126,7 +127,7 @@ def _descend(
 
 
 @click.command("query-dataset-types", cls=Verb)
-@click.argument("glob", nargs=-1)
+@click.argument("glob", nargs=-1, shell_complete=complete.dataset_types)
 @click.option("-v", "--verbose", is_flag=True, help="Also dimensions and storage class.")
 @collections_option("Only those that these collections hold.")
 @listing_options("SQL condition over the columns, as in \"storage_class = 'CCDData'\" (with -v).")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lakebutler.cli import complete
 from lakebutler.cli.names import match_collections, match_dataset_types
 from lakebutler.cli.options import Ask, Selection, collections_option, find_first_option, listing_options
 from lakebutler.cli.output import Listing, finish
@@ -27,7 +28,7 @@ __all__ = ["query_data_ids", "query_datasets", "query_dimension_records"]
 
 
 @click.command("query-datasets", cls=Verb)
-@click.argument("glob", nargs=-1)
+@click.argument("glob", nargs=-1, shell_complete=complete.dataset_types)
 @collections_option("Collections to search: names or globs; all by default.")
 @find_first_option
 @click.option("--show-uri", is_flag=True, help="Also where each dataset lies.")
@@ -102,7 +103,7 @@ def _check_datasets(datasets: str | None, collections: Sequence[str]) -> None:
 
 
 @click.command("query-data-ids", cls=Verb)
-@click.argument("dimensions", nargs=-1)
+@click.argument("dimensions", nargs=-1, shell_complete=complete.dimensions)
 @collections_option("Collections to search for --datasets.")
 @click.option(
     "--datasets", metavar="NAMES", help="Only data IDs for which these dataset types have a dataset."
@@ -137,7 +138,7 @@ def query_data_ids(
 
 
 @click.command("query-dimension-records", cls=Verb)
-@click.argument("element")
+@click.argument("element", shell_complete=complete.dimensions)
 @collections_option("Collections to search for --datasets.")
 @click.option(
     "--datasets", metavar="NAMES", help="Only records for which these dataset types have a dataset."
