@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
@@ -163,12 +164,15 @@ class LakeMachine(RuleBasedStateMachine):
         self.lakes = [lake, Lake.open(open_storage(self.folder))]
         self.model = Model()
         self.past = {0: self.model}
-        self._limits = (writer.INLINE_ROWS, writer.OWN_FILE_ROWS, writer.GROUP_ROWS, compact.MOST_ROWS)
-        writer.INLINE_ROWS, writer.OWN_FILE_ROWS, writer.GROUP_ROWS = 6, 5, 2
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(writer, "INLINE_ROWS", 6)
+        self.patch.setattr(writer, "GROUP_ROWS", 2)
+        self.patch.setattr(writer, "OWN_FILE_ROWS", 3)
+        self.patch.setattr(compact, "OWN_FILE_ROWS", 3)
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
-            writer.INLINE_ROWS, writer.OWN_FILE_ROWS, writer.GROUP_ROWS, compact.MOST_ROWS = self._limits
+            self.patch.undo()
             shutil.rmtree(self.folder)
 
     def _moved(self, snapshot: Snapshot, model: Model) -> Snapshot:
@@ -208,6 +212,22 @@ class LakeMachine(RuleBasedStateMachine):
         lake = self.lakes[which]
         lake.compact(everything=everything)
         self._moved(lake.snapshot(), self.model)
+
+    @rule(which=st.integers(0, 1), steps=STEPS, with_checkpoint=st.booleans())
+    def compact_while_another_commits(
+        self, which: int, steps: list[tuple[str, Any]], with_checkpoint: bool
+    ) -> None:
+        lake, other = self.lakes[which], self.lakes[1 - which]
+        work = compact.Compaction("t", writer.FileWriter(lake.storage))
+        base = lake.snapshot()
+        change = work.build(base)
+        self._moved(other.commit(lambda _: change_of(steps), op="commit"), self.model.after(steps))
+        if with_checkpoint:
+            other.checkpoint()
+        if change is not None:
+            self._moved(lake.commit(work.build, op="compact", base=base, change=change), self.model)
+        check(lake.snapshot(), self.model)
+        check(Lake.open(open_storage(self.folder)).snapshot(), self.model)
 
     @rule(which=st.integers(0, 1))
     def checkpoint(self, which: int) -> None:
