@@ -101,6 +101,25 @@ def test_the_help_of_the_command_line_imports_nothing_heavy(arguments: list[str]
     assert not imported_by(code) & HEAVY
 
 
+def test_a_missing_extra_says_what_to_install() -> None:
+    script = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name="pandas")
+sys.meta_path.insert(0, Absent())
+import pyarrow
+from lakebutler import StorageClassFactory
+try:
+    StorageClassFactory().getStorageClass("DataFrame").coerce_type(pyarrow.table({"a": [1]}))
+except TypeError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "pip install 'lakebutler[pandas]'" in result.stdout
+
+
 @pytest.mark.parametrize("name", sorted(lakebutler.__all__))
 def test_a_public_name_resolves(name: str) -> None:
     assert getattr(lakebutler, name) is not None

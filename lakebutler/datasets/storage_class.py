@@ -319,7 +319,7 @@ class StorageClass:
         """
         if self.validateInstance(obj):
             return obj
-        from lakebutler.datasets.storage_class_convert import convert
+        from lakebutler.datasets.storage_class_convert import convert, extra_hint
 
         for name, converter in self.converters.items():
             if instance_of(obj, name):
@@ -330,7 +330,8 @@ class StorageClass:
                 except Exception as exc:
                     raise StorageClassError(
                         f"an object of type {type_name(type(obj))} cannot be turned into {self.pytype_name}, "
-                        f"which storage class {self.name!r} holds: {exc}"
+                        f"which storage class {self.name!r} holds: {exc}",
+                        hint=extra_hint(exc),
                     ) from exc
         raise StorageClassError(
             f"storage class {self.name!r} holds objects of type {self.pytype_name}, "

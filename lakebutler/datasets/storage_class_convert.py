@@ -12,7 +12,7 @@ from typing import Any
 
 from lakebutler.errors import StorageClassError, known_names
 
-__all__ = ["convert", "converter", "keys"]
+__all__ = ["convert", "converter", "extra_hint", "keys"]
 
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {}
 
@@ -397,3 +397,20 @@ def dict_to_header(obj: Any) -> Any:
     from astropy.io.fits import Header
 
     return Header(obj)
+
+
+def extra_hint(error: Exception) -> str | None:
+    """Say what to install where an optional dependency is missing.
+
+    Parameters
+    ----------
+    error : `Exception`
+        What went wrong.
+
+    Returns
+    -------
+    hint : `str` or `None`
+        `None` if it was something else.
+    """
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    return f"pip install 'lakebutler[{name}]'" if name in {"pandas", "polars"} else None
