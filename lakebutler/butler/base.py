@@ -13,12 +13,13 @@ from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import CollectionTypeError, NoDefaultCollectionError, known_names
+from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import collections
 from lakebutler.registry.registry import Registry
 from lakebutler.registry.schema import DATASET_PREFIX
 from lakebutler.timespan import Timespan
 
-__all__ = ["ButlerBase", "Defaults"]
+__all__ = ["ButlerBase", "Defaults", "governor_values"]
 
 
 class Defaults:
@@ -45,6 +46,7 @@ class Defaults:
         self.data_id = dict(data_id)
         self.infer = infer
         self._inferred: dict[str, Any] = {}
+        self._undecided: dict[str, Snapshot] = {}
 
     def arguments(self) -> dict[str, Any]:
         """As arguments of `Butler.from_config`."""
@@ -75,15 +77,34 @@ class Defaults:
         if not self.infer or not self.collections:
             return None
         if name not in self._inferred:
-            found = _governor_values(registry, self.collections, name)
+            snapshot = registry.snapshot
+            if self._undecided.get(name) is snapshot:
+                return None
+            found = governor_values(snapshot, self.collections, name)
             if len(found) != 1:
+                self._undecided[name] = snapshot
                 return None
             self._inferred[name] = found.pop()
         return self._inferred[name]
 
 
-def _governor_values(registry: Registry, names: Sequence[str], governor: str) -> set[Any]:
-    snapshot = registry.snapshot
+def governor_values(snapshot: Snapshot, names: Sequence[str], governor: str) -> set[Any]:
+    """Find the values that a governor has in the datasets of collections.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+    names : sequence of `str`
+        Collections; those that do not exist are passed over.
+    governor : `str`
+        The governor, such as ``instrument``.
+
+    Returns
+    -------
+    values : `set`
+        The values; empty if no dataset has any.
+    """
     known = snapshot.state(collections.KIND)
     wanted = set(collections.flatten(snapshot, [n for n in names if n in known]))
     found: set[Any] = set()

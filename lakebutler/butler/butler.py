@@ -15,6 +15,7 @@ from lakebutler.butler.querying import QueryingButler
 from lakebutler.butler.reading import ReadingButler
 from lakebutler.butler.registry_api import ButlerRegistry
 from lakebutler.butler.repository import Opening, Repository, make_repository, open_repository
+from lakebutler.butler.versions import VersioningButler
 from lakebutler.butler.writing import WritingButler
 from lakebutler.collections.collection import CollectionType
 from lakebutler.dimensions.columns import fit_key
@@ -32,7 +33,7 @@ from lakebutler.registry.registry import Registry
 __all__ = ["Butler"]
 
 
-class Butler(ReadingButler, WritingButler, QueryingButler):
+class Butler(ReadingButler, WritingButler, QueryingButler, VersioningButler):
     """A repository of datasets, open for reading or writing.
 
     Parameters

@@ -35,9 +35,13 @@ class CollectionSummary(NamedTuple):
     ----------
     dataset_types : `frozenset` [`DatasetType`]
         Types of its datasets.
+    governors : `dict` [`str`, `set` [`str`]]
+        Values that its datasets have of each governor dimension, such as the
+        instruments.
     """
 
     dataset_types: frozenset[DatasetType]
+    governors: dict[str, set[str]]
 
 
 class ButlerRegistry:
@@ -185,9 +189,17 @@ class ButlerRegistry:
         )
 
     def getCollectionSummary(self, collection: str) -> CollectionSummary:
-        """Dataset types of the datasets in a collection."""
-        found = collections.summary(self._registry.snapshot, [collection])
-        return CollectionSummary(frozenset(self._registry.dataset_type(name) for name in found))
+        """Types and governor values of the datasets in a collection; chains are expanded."""
+        from lakebutler.butler.base import governor_values
+
+        snapshot = self._registry.snapshot
+        types = frozenset(
+            self._registry.dataset_type(name) for name in collections.summary(snapshot, [collection])
+        )
+        names = {name for kind in types for name in kind.dimensions.governors}
+        return CollectionSummary(
+            types, {name: governor_values(snapshot, [collection], name) for name in sorted(names)}
+        )
 
     def queryCollections(
         self,

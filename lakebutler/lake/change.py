@@ -25,6 +25,12 @@ class Change:
     versions only, wherever it stands among the other calls.  To do one thing
     after another in one commit, make a change of each and join them with
     `extend`.
+
+    Attributes
+    ----------
+    exclusive : `bool`
+        The checks behind this change looked at everything: it is built again if
+        any other commit comes first.
     """
 
     def __init__(self) -> None:
@@ -32,6 +38,7 @@ class Change:
         self.tables: dict[str, TableSchema] = {}
         self.sets: dict[tuple[str, str], Any] = {}
         self.requires: set[tuple[str, str]] = set()
+        self.exclusive = False
         self.touches: dict[str, set[Key]] = {}
         self.deletes: dict[str, dict[tuple[str, ...], dict[Key, None]]] = {}
         self.bulk: dict[str, list[pa.Table]] = {}
@@ -123,6 +130,7 @@ class Change:
             self.bulk.setdefault(table, []).extend(bulk)
         self.sets.update(later.sets)
         self.requires |= later.requires
+        self.exclusive |= later.exclusive
         for table, scopes in later.touches.items():
             self.touches.setdefault(table, set()).update(scopes)
         self.internal.extend(later.internal)

@@ -164,6 +164,8 @@ class Attempt:
 
     def _conflict(self, version: int) -> str | None:
         """Say why the change must be built again, given what came after a version."""
+        if self.change is not None and self.change.exclusive and self.lake.head.version > version:
+            return "it must be built on the newest version"
         prepared = self.prepare()
         for theirs in self.lake.footprints_after(version):
             why = "too much came in between" if theirs is None else conflict(prepared.footprint, theirs)

@@ -396,6 +396,7 @@ def remove_collection(snapshot: Snapshot, name: str) -> Change:
             hint="take it out of the chains first (remove_from_chain)",
         )
     change = Change()
+    change.exclusive = True  # datasets of any type may be added to it meanwhile
     change.require(KIND, name)
     for table in dataset_tables(snapshot):
         scopes = [scope for scope, rows in snapshot.scopes(table).items() if scope[1] == name and rows > 0]

@@ -19,7 +19,7 @@ from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry.schema import dataset_layout
 
-__all__ = ["DatasetTypes", "register_dataset_type", "remove_dataset_types"]
+__all__ = ["KIND", "DatasetTypes", "register_dataset_type", "remove_dataset_types", "require_registered"]
 
 KIND = "dataset_type"
 
@@ -89,10 +89,7 @@ class DatasetTypes:
             whole = self.find(snapshot, parent)
             if whole is not None:
                 return whole.makeComponentDatasetType(component)
-        raise MissingDatasetTypeError(
-            f"there is no dataset type {name!r}",
-            hint=known_names(name, snapshot.state(KIND), what="dataset types"),
-        )
+        raise _missing(snapshot, name)
 
     def _make(self, name: str, value: Mapping[str, Any]) -> DatasetType:
         return DatasetType(
@@ -101,6 +98,32 @@ class DatasetTypes:
             value["storage_class"],
             isCalibration=bool(value.get("is_calibration", False)),
         )
+
+
+def _missing(snapshot: Snapshot, name: str) -> MissingDatasetTypeError:
+    return MissingDatasetTypeError(
+        f"there is no dataset type {name!r}",
+        hint=known_names(name, snapshot.state(KIND), what="dataset types"),
+    )
+
+
+def require_registered(snapshot: Snapshot, name: str) -> None:
+    """Refuse a dataset type that is not registered.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+    name : `str`
+        Name of the type.
+
+    Raises
+    ------
+    MissingDatasetTypeError
+        Raised if there is none of this name.
+    """
+    if name not in snapshot.state(KIND):
+        raise _missing(snapshot, name)
 
 
 def _to_state(dataset_type: DatasetType) -> dict[str, Any]:
@@ -143,7 +166,9 @@ def register_dataset_type(snapshot: Snapshot, dataset_type: DatasetType) -> Chan
         if dict(present) == value:
             return None
         differing = ", ".join(
-            f"{key} {present.get(key)!r} there, {value[key]!r} here" for key in value if present.get(key) != value[key]
+            f"{key} {present.get(key)!r} there, {value[key]!r} here"
+            for key in value
+            if present.get(key) != value[key]
         )
         raise ConflictingDatasetTypeError(
             f"dataset type {name!r} is registered with another definition: {differing}",
@@ -180,6 +205,7 @@ def remove_dataset_types(snapshot: Snapshot, names: tuple[str, ...], types: Data
         Raised if there are datasets of one of the types.
     """
     change = Change()
+    change.exclusive = True  # a dataset of the type may be added to any collection meanwhile
     any_there = False
     for name in names:
         dataset_type = types.find(snapshot, name)

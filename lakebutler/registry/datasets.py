@@ -13,7 +13,7 @@ from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.errors import CollectionTypeError, ConflictingDefinitionError
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
-from lakebutler.registry import collections
+from lakebutler.registry import collections, dataset_types
 from lakebutler.registry.dataset_rows import (
     FileRow,
     batch_rows,
@@ -347,7 +347,8 @@ def _check_runs(snapshot: Snapshot, change: Change, refs: Sequence[DatasetRef], 
         else:
             _check_run(snapshot, run)
     for name in {ref.datasetType.name for ref in refs}:
-        change.require("dataset_type", name)
+        change.require(dataset_types.KIND, name)
+        dataset_types.require_registered(snapshot, name)
 
 
 def _check_run(snapshot: Snapshot, run: str) -> None:
@@ -408,7 +409,7 @@ def insert_one(snapshot: Snapshot, ref: DatasetRef, file: FileRow, when: datetim
     rows = snapshot.find(layout.table, ("id",), (ref.id,))
     change = Change()
     change.require(collections.KIND, ref.run)
-    change.require("dataset_type", ref.datasetType.name)
+    change.require(dataset_types.KIND, ref.datasetType.name)
     change.touch(layout.table, (ref.datasetType.name, ref.run))
     if rows:
         waiting = unstored(snapshot, layout, (ref,), (0,))
@@ -490,6 +491,7 @@ def check_free(snapshot: Snapshot, ref: DatasetRef) -> DatasetLayout:
         Raised if the run does not exist.
     """
     _check_run(snapshot, ref.run)
+    dataset_types.require_registered(snapshot, ref.datasetType.name)
     layout = dataset_layout(ref.datasetType.dimensions)
     row = find_row(snapshot, layout, ref.datasetType.name, ref.run, ref.dataId.required_values)
     if row is not None and not (row[layout.index("id")] == ref.id and file_of(layout, row) is None):

@@ -19,7 +19,7 @@ from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import DatasetNotFoundError
+from lakebutler.errors import ConflictingDatasetTypeError, DatasetNotFoundError
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import associate as tags
@@ -93,9 +93,10 @@ class Registry:
             return self.types.get(self.snapshot, name)
         registered = self.types.get(self.snapshot, name.name)
         if registered.dimensions != name.dimensions:
-            raise dataset_types.ConflictingDatasetTypeError(
-                f"dataset type {name.name!r} is registered with dimensions {sorted(registered.dimensions.names)}, "
-                f"not {sorted(name.dimensions.names)}"
+            raise ConflictingDatasetTypeError(
+                f"dataset type {name.name!r} is registered with dimensions "
+                f"{', '.join(registered.dimensions.required)}, not {', '.join(name.dimensions.required)}",
+                hint=f"use the registered type: get_dataset_type({name.name!r})",
             )
         return name
 

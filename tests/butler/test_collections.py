@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``butler.collections``, and what of it is also in ``butler.registry``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lakebutler import (
+    Butler,
+    CollectionCycleError,
+    CollectionNameError,
+    CollectionType,
+    CollectionTypeError,
+    ConflictingDefinitionError,
+    MissingCollectionError,
+    OrphanedRecordError,
+)
+from tests.butler.world import CAM, Place, note_id, refused
+
+TAGGED, CHAINED, CALIBRATION = CollectionType.TAGGED, CollectionType.CHAINED, CollectionType.CALIBRATION
+
+
+@pytest.fixture
+def chained(butler: Butler) -> Butler:
+    """A few collections: runs a, b, c, a tag, and chains, one in the other."""
+    with butler.transaction():
+        for name in ("a", "b", "c"):
+            butler.collections.register(name)
+        butler.registry.registerCollection("tag")
+        butler.registry.registerCollection("calib", CALIBRATION, doc="for later")
+        butler.collections.register("inner", CHAINED)
+        butler.collections.register("outer", CHAINED)
+        butler.collections.redefine_chain("inner", ["a", "b"])
+        butler.collections.redefine_chain("outer", ["tag", "inner", "b", "c"])
+    return butler
+
+
+def test_a_collection_is_registered_once(place: Place, butler: Butler) -> None:
+    assert butler.collections.register("u/me/run1", doc="first")
+    version = butler.version
+    assert not butler.collections.register("u/me/run1")
+    assert butler.version == version
+    info = butler.collections.get_info("u/me/run1")
+    assert (info.name, info.type, info.doc, info.children) == ("u/me/run1", CollectionType.RUN, "first", ())
+    with refused(place, butler, ConflictingDefinitionError, "u/me/run1", "RUN", "TAGGED"):
+        butler.collections.register("u/me/run1", TAGGED)
+
+
+def test_names_and_globs_are_looked_up(chained: Butler) -> None:
+    query = chained.collections.query
+    assert set(query("*")) == {"a", "b", "c", "tag", "calib", "inner", "outer", "u/test"}
+    assert list(query("a")) == ["a"]
+    assert list(query(["c", "a"])) == ["c", "a"]
+    assert set(query("?")) == {"a", "b", "c"}
+    assert set(query("*er")) == {"inner", "outer"}
+    assert set(query("*", collection_types=CHAINED)) == {"inner", "outer"}
+    assert set(query("*", collection_types={TAGGED, CALIBRATION})) == {"tag", "calib"}
+    assert list(query("outer", flatten_chains=True)) == ["tag", "a", "b", "c"]
+    assert list(query("outer", flatten_chains=True, include_chains=True)) == [
+        "outer",
+        "tag",
+        "inner",
+        "a",
+        "b",
+        "c",
+    ]
+    assert set(query("*", include_chains=False)) == {"a", "b", "c", "tag", "calib", "u/test"}
+    assert list(query("nothing-like-it*")) == []
+    with pytest.raises(MissingCollectionError, match="tagg"):
+        query("tagg")
+    with pytest.raises(MissingCollectionError):
+        query(["a", "nope"])
+
+
+def test_collections_are_described(chained: Butler) -> None:
+    chained.put({}, "note", note_id(), run="a")
+    infos = chained.collections.query_info("*", include_parents=True, include_summary=True)
+    by_name = {info.name: info for info in infos}
+    assert by_name["outer"].children == ("tag", "inner", "b", "c")
+    assert by_name["b"].parents == {"inner", "outer"}
+    assert by_name["outer"].parents == frozenset()
+    assert by_name["a"].dataset_types == {"note"}
+    assert by_name["inner"].dataset_types == {"note"}
+    assert by_name["b"].dataset_types == frozenset()
+    assert by_name["calib"].doc == "for later"
+    plain = chained.collections.get_info("a")
+    assert plain.parents is None
+    assert plain.dataset_types is None
+    few = chained.collections.query_info("a", include_summary=True, summary_datasets=["raw"])
+    assert few[0].dataset_types == frozenset()
+    with pytest.raises(MissingCollectionError, match="nope"):
+        chained.collections.get_info("nope")
+
+
+def test_chains_are_edited_at_either_end(chained: Butler) -> None:
+    edit = chained.collections
+
+    def children() -> tuple[str, ...]:
+        return chained.collections.get_info("inner").children
+
+    edit.prepend_chain("inner", "c")
+    assert children() == ("c", "a", "b")
+    edit.prepend_chain("inner", ["b", "tag"])
+    assert children() == ("b", "tag", "c", "a")
+    edit.extend_chain("inner", ["tag", "calib"])
+    assert children() == ("b", "c", "a", "tag", "calib")
+    edit.remove_from_chain("inner", ["c", "nothing-of-the-kind", "calib"])
+    assert children() == ("b", "a", "tag")
+    edit.redefine_chain("inner", ["a", "b", "a"])
+    assert children() == ("a", "b")
+    edit.redefine_chain("inner", [])
+    assert children() == ()
+    chained.registry.setCollectionChain("inner", ["a"])
+    assert chained.registry.getCollectionChain("inner") == ("a",)
+    chained.registry.setCollectionChain("inner", ["outer"] if False else ["c", "b"], flatten=True)
+    assert children() == ("c", "b")
+
+
+def test_a_chain_can_be_flattened_into_another(chained: Butler) -> None:
+    chained.collections.register("flat", CHAINED)
+    chained.registry.setCollectionChain("flat", "outer", flatten=True)
+    assert chained.collections.get_info("flat").children == ("tag", "a", "b", "c")
+    assert chained.registry.getCollectionParentChains("tag") == {"outer", "flat"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "error", "words"),
+    [
+        (lambda c: c.extend_chain("inner", "outer"), CollectionCycleError, ("inner", "outer")),
+        (lambda c: c.extend_chain("inner", "inner"), CollectionCycleError, ("inner",)),
+        (lambda c: c.redefine_chain("inner", ["a", "nope"]), MissingCollectionError, ("nope",)),
+        (lambda c: c.redefine_chain("nope", ["a"]), MissingCollectionError, ("nope",)),
+        (lambda c: c.prepend_chain("tag", ["a"]), CollectionTypeError, ("tag", "TAGGED", "CHAINED")),
+        (lambda c: c.remove_from_chain("a", ["b"]), CollectionTypeError, ("RUN",)),
+        (lambda c: c.x_remove("a"), OrphanedRecordError, ("inner",)),
+        (lambda c: c.x_remove("nope"), MissingCollectionError, ("nope",)),
+        (lambda c: c.x_remove("u/test"), CollectionTypeError, ("u/test", "note")),
+        (lambda c: c.register("a//b"), CollectionNameError, ("a//b",)),
+        (lambda c: c.register(7), CollectionNameError, ("int",)),
+    ],
+)
+def test_an_edit_that_makes_no_sense_changes_nothing(
+    place: Place, chained: Butler, edit: Any, error: type[BaseException], words: tuple[str, ...]
+) -> None:
+    chained.put({}, "note", note_id())
+    with refused(place, chained, error, *words):
+        edit(chained.collections)
+
+
+def test_collections_are_removed_with_the_memberships_in_them(chained: Butler) -> None:
+    ref = chained.put({}, "note", note_id())
+    chained.registry.associate("tag", [ref])
+    chained.collections.redefine_chain("outer", [])
+    chained.collections.x_remove("outer")
+    chained.collections.x_remove("tag")
+    assert "tag" not in chained.collections.query("*")
+    chained.registry.registerCollection("tag")
+    assert chained.query_datasets("note", "tag", explain=False) == []
+    assert chained.exists(ref)
+    chained.collections.x_remove("c")
+    assert "c" not in chained.collections.query("*")
+
+
+def test_a_run_whose_datasets_are_tagged_is_not_removed(place: Place, chained: Butler) -> None:
+    ref = chained.registry.insertDatasets("note", [note_id()], run="c")
+    chained.registry.associate("tag", ref)
+    chained.collections.redefine_chain("outer", [])
+    with refused(place, chained, ValueError, "c", "tag"):
+        chained.registry.removeCollection("c")
+
+
+def test_documentation_can_be_changed(chained: Butler) -> None:
+    registry = chained.registry
+    assert registry.getCollectionDocumentation("calib") == "for later"
+    assert registry.getCollectionDocumentation("tag") is None
+    registry.setCollectionDocumentation("tag", "the best\nof all")
+    assert registry.getCollectionDocumentation("tag") == "the best\nof all"
+    registry.setCollectionDocumentation("tag", None)
+    assert registry.getCollectionDocumentation("tag") is None
+    registry.setCollectionDocumentation("inner", "a chain")
+    assert registry.getCollectionChain("inner") == ("a", "b")
+
+
+def test_the_registry_has_the_fields_names_for_it(chained: Butler) -> None:
+    registry = chained.registry
+    assert registry.registerRun("new") is True
+    assert registry.registerRun("new") is False
+    assert registry.getCollectionType("inner") is CHAINED
+    assert set(registry.queryCollections(...)) == set(chained.collections.query("*"))
+    assert list(registry.queryCollections("outer", flattenChains=True)) == ["tag", "a", "b", "c"]
+    assert set(registry.queryCollections(collectionTypes=CHAINED)) == {"inner", "outer"}
+    chained.put({}, "note", note_id(), run="b")
+    assert set(registry.queryCollections("?", datasetType="note")) == {"b"}
+    summary = registry.getCollectionSummary("outer")
+    assert {t.name for t in summary.dataset_types} == {"note"}
+    assert summary.governors == {"instrument": {CAM}}
+    assert registry.getCollectionSummary("tag").dataset_types == frozenset()
+    with pytest.raises(MissingCollectionError):
+        registry.getCollectionSummary("nope")
+    with pytest.raises(MissingCollectionError):
+        registry.getCollectionType("nope")
+
+
+def test_a_chain_is_searched_in_its_order(chained: Butler) -> None:
+    for run in ("a", "b", "c"):
+        chained.put({"run": run}, "note", note_id(), run=run)
+    assert chained.get("note", note_id(), collections="inner") == {"run": "a"}
+    chained.collections.redefine_chain("inner", ["c", "a"])
+    assert chained.get("note", note_id(), collections="inner") == {"run": "c"}
+    assert chained.get("note", note_id(), collections="outer") == {"run": "c"}
+    assert len(chained.query_datasets("note", "outer")) == 1
+    assert len(chained.query_datasets("note", "outer", find_first=False)) == 3
+
+
+def test_the_default_collections_are_a_sequence(place: Place, chained: Butler) -> None:
+    with place.open(collections=["inner", "c"]) as butler:
+        found = butler.collections
+        assert list(found) == ["inner", "c"]
+        assert (found[0], found[-1], len(found)) == ("inner", "c", 2)
+        assert "c" in found
+        assert found == ("inner", "c")
+        assert found == butler.clone().collections
+        assert "inner" in str(found)
+
+
+def test_two_editors_of_one_chain_lose_nothing(place: Place, chained: Butler) -> None:
+    with place.open(writeable=True) as other:
+        with chained.transaction():
+            chained.collections.prepend_chain("inner", ["c"])
+            other.collections.extend_chain("inner", ["tag"])
+        assert other.collections.get_info("inner").children == ("c", "a", "b", "tag")
