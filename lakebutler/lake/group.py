@@ -20,6 +20,7 @@ __all__ = ["ByteCache", "KeyColumn", "SortedKeys", "getters", "microseconds"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT64_MIN = -(2**63)
+_TEXTS = ("string", "binary", "uuid")
 
 
 def microseconds(time: datetime) -> int:
@@ -79,33 +80,36 @@ class KeyColumn:
         Its values.
     """
 
-    __slots__ = ("_codes", "_kind", "_low", "array", "constant", "is_constant", "nulls")
+    __slots__ = ("_codes", "_kind", "_limits", "_valid", "array", "constant", "is_constant")
 
     def __init__(self, kind: str, column: pa.Array) -> None:
         import numpy as np
 
         self._kind = kind
         self._codes: dict[Any, int] = {}
-        self.nulls = column.null_count > 0
+        self._valid: Any = None
         self.is_constant = False
         self.constant: Any = None
-        if kind in ("string", "binary", "uuid"):
+        if kind in _TEXTS:
             self.array = self._encode_texts(column)
         else:
             self.array = _numbers(kind, column)
-        self._low = np.iinfo(self.array.dtype) if self.array.dtype.kind in "iu" else None
-        if len(self.array) and self.array[0] == self.array[-1] and (self.array == self.array[0]).all():
+            if column.null_count:
+                self._valid = column.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8)
+        limits = np.iinfo(self.array.dtype) if self.array.dtype.kind in "iu" else None
+        self._limits = None if limits is None else (int(limits.min), int(limits.max))
+        if column.null_count == len(column) or (self._valid is None and _all_equal(self.array)):
             self._settle(column)
 
     def _settle(self, column: pa.Array) -> None:
-        first = getters(self._kind, column)(0)
-        if self.nulls and self._kind not in ("string", "binary", "uuid") and column.null_count != len(column):
-            return
-        self.is_constant, self.constant = True, first
+        self.is_constant = True
+        self.constant = getters(self._kind, column)(0) if len(column) else None
         self.array = self.array[:0].copy()
+        self._valid = None
         self._codes = {}
 
     def _encode_texts(self, column: pa.Array) -> Any:
+        """Return the rank of each value among them all; that of null is 0."""
         import numpy as np
         import pyarrow as pa
 
@@ -125,12 +129,18 @@ class KeyColumn:
     @property
     def nbytes(self) -> int:
         """About how many bytes this takes."""
-        return int(self.array.nbytes) + 120 * len(self._codes) + 200
+        valid = 0 if self._valid is None else int(self._valid.nbytes)
+        return int(self.array.nbytes) + valid + 120 * len(self._codes) + 200
 
     def narrow(self, value: Any, low: int, high: int) -> tuple[int, int]:
         """Return the part of a range of rows, sorted by this column, that has a value."""
         if self.is_constant:
             return (low, high) if self.constant == value else (low, low)
+        if self._valid is not None:
+            middle = low + int(self._valid[low:high].searchsorted(1))
+            if value is None:
+                return low, middle
+            low = middle
         code = self._code(value)
         if code is None:
             return low, low
@@ -139,28 +149,31 @@ class KeyColumn:
 
     def _code(self, value: Any) -> Any:
         array = self.array
-        if self._kind in ("string", "binary", "uuid"):
+        if self._kind in _TEXTS:
             code = 0 if value is None else self._codes.get(value.bytes if self._kind == "uuid" else value)
             return None if code is None else array.dtype.type(code)
         if value is None:
-            if not self.nulls:
-                return None
-            return array.dtype.type(float("-inf") if self._kind == "float64" else self._low.min)  # type: ignore[union-attr]
+            return None
         if self._kind == "timestamp":
             value = microseconds(value)
-        if self._low is not None and not self._low.min <= value <= self._low.max:
+        if self._limits is not None and not self._limits[0] <= value <= self._limits[1]:
             return None
         return array.dtype.type(value)
 
 
+def _all_equal(array: Any) -> bool:
+    return bool(len(array)) and bool(array[0] == array[-1]) and bool((array == array[0]).all())
+
+
 def _numbers(kind: str, column: pa.Array) -> Any:
+    """Return a column as numbers; what stands in the place of null comes before the others."""
     import numpy as np
     import pyarrow as pa
 
     if kind == "float64":
         return column.fill_null(float("-inf")).to_numpy(zero_copy_only=False)
     if kind == "bool":
-        return column.cast(pa.int8()).fill_null(-128).to_numpy(zero_copy_only=False)
+        return column.cast(pa.int8()).fill_null(0).to_numpy(zero_copy_only=False)
     if kind == "timestamp":
         column = column.cast(pa.int64())
     if column.null_count:
@@ -189,32 +202,22 @@ class SortedKeys:
         The sort columns, if not those of the schema.
     """
 
-    __slots__ = ("_columns", "_exact", "nbytes", "rows")
+    __slots__ = ("_columns", "nbytes", "rows")
 
     def __init__(self, schema: TableSchema, data: pa.Table, sort: Sequence[str] | None = None) -> None:
         names = schema.sort if sort is None else sort
         self.rows = data.num_rows
         self._columns = [KeyColumn(schema.column(n).type, flat(data.column(n))) for n in names]
-        self._exact = not any(c.nulls and not c.is_constant for c in self._columns)
         self.nbytes = sum(column.nbytes for column in self._columns)
 
     def range(self, key: Sequence[Any]) -> tuple[int, int]:
-        """Return the first row that begins with a key, and the one after the last.
-
-        A column that mixes null with the least number there is gives a range
-        that has both; whoever takes the rows compares them again.
-        """
+        """Return the first row that begins with a key, and the one after the last."""
         low, high = 0, self.rows
         for column, value in zip(self._columns, key, strict=False):
             low, high = column.narrow(value, low, high)
             if low == high:
                 break
         return low, high
-
-    @property
-    def exact(self) -> bool:
-        """Whether every row of a range is sure to have the key."""
-        return self._exact
 
 
 def flat(column: pa.ChunkedArray) -> pa.Array:

@@ -253,7 +253,7 @@ def _read(slot: Slot, names: Sequence[str], filters: Mapping[str, list[Any]]) ->
         return segment.read(None, names)
     parts = [
         segment.read(group, names).slice(low, high - low)
-        for group, low, high, _ in segment.ranges(tuple(prefix))
+        for group, low, high in segment.ranges(tuple(prefix))
     ]
     return pa.concat_tables(parts) if parts else segment.read(None, names).slice(0, 0)
 

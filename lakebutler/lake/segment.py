@@ -187,29 +187,23 @@ class FileSegment(Segment):
     def find(self, key: Key) -> list[Key]:
         """Return the rows that begin with a key in the sort order."""
         out: list[Key] = []
-        for g, low, high, exact in self.ranges(key):
+        for g, low, high in self.ranges(key):
             take = self._row_getter(g)
-            rows = [take(i) for i in range(low, high)]
-            out.extend(rows if exact else self._same(rows, key))
+            out.extend([take(i) for i in range(low, high)])
         return out
 
-    def ranges(self, key: Key) -> list[tuple[int, int, int, bool]]:
-        """Return where the rows that begin with a key may lie: row group, from, to, whether surely."""
+    def ranges(self, key: Key) -> list[tuple[int, int, int]]:
+        """Return where the rows that begin with a key lie: row group, from and to."""
         if not self.may_have(key):
             return []
         firsts, wanted = self._prefix_firsts(len(key)), _ordered(key)
         start = max(bisect_left(firsts, wanted) - 1, 0)
         out = []
         for g in range(start, bisect_right(firsts, wanted, start)):
-            keys = self._keys(g)
-            low, high = keys.range(key)
+            low, high = self._keys(g).range(key)
             if low < high:
-                out.append((g, low, high, keys.exact))
+                out.append((g, low, high))
         return out
-
-    def _same(self, rows: list[Key], key: Key) -> list[Key]:
-        getter = self.schema.getter(self.sort[: len(key)]) if self.names == self.schema.names else None
-        return [row for row in rows if (getter(row) if getter else row[: len(key)]) == key]
 
     def take(self, row: int) -> Key:
         """Return one row."""
@@ -292,11 +286,7 @@ class MemorySegment(Segment):
     def find(self, key: Key) -> list[Key]:
         """Return the rows that begin with a key in the sort order."""
         low, high = self._keys.range(key)
-        rows = [self._getter(i) for i in range(low, high)]
-        if self._keys.exact:
-            return rows
-        getter = self.schema.getter(self.schema.sort[: len(key)])
-        return [row for row in rows if getter(row) == key]
+        return [self._getter(i) for i in range(low, high)]
 
     def take(self, row: int) -> Key:
         """Return one row."""

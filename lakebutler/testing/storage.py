@@ -94,7 +94,7 @@ class StorageTests:
         assert storage.read("registry/x/one") == b"first"
 
     def test_of_many_racers_exactly_one_creates(self, make_storage: Make) -> None:
-        """This is what every commit rests on."""
+        """Every commit rests on it."""
         for turn in range(self.turns):
             path = f"registry/race/{turn}"
             won: list[int] = []

@@ -45,7 +45,10 @@ while True:
 def one_life(root: Path, mode: str, start: int, seconds: float) -> tuple[list[int], list[int]]:
     """Let a process commit for a while, then kill it; return what it acknowledged."""
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(root), mode, str(start)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", CHILD, str(root), mode, str(start)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

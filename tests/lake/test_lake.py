@@ -187,7 +187,7 @@ def test_a_value_that_does_not_fit_is_refused_before_anything_is_written(tmp_pat
     wrong = [
         (*row(1)[:3], "3", *row(1)[4:]),
         (*row(1)[:3], 2**70, *row(1)[4:]),
-        (*row(1)[:7], datetime(2026, 1, 1), *row(1)[8:]),  # noqa: DTZ001
+        (*row(1)[:7], datetime(2026, 1, 1), *row(1)[8:]),
         (None, *row(1)[1:]),
         row(1)[:-1],
         ("\ud800", *row(1)[1:]),
@@ -314,7 +314,9 @@ print("fine")
     command = [sys.executable, "-c", code]
     if os.geteuid() == 0:
         command = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
-    result = subprocess.run(command, capture_output=True, text=True, cwd="/", env={"PYTHONDONTWRITEBYTECODE": "1"})
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd="/", env={"PYTHONDONTWRITEBYTECODE": "1"}
+    )
     assert result.stdout == "fine\n", result.stderr
 
 
@@ -410,7 +412,11 @@ heavy = {{"numpy", "pyarrow", "duckdb", "fsspec", "s3fs", "pandas"}} & set(sys.m
 print(snapshot.version, *heavy)
 """
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
     )
     assert result.stdout == "3\n", result.stdout + result.stderr
 

@@ -40,7 +40,9 @@ KINDS = st.sampled_from(["raw", "bias", None])
 RUNS = st.sampled_from(["r1", "r2", "é"])
 NUMBERS = st.sampled_from([None, -(2**63), 0, 1, 2, 3, 2**63 - 1])
 IDS = [uuid.uuid5(uuid.NAMESPACE_OID, str(n)) for n in range(12)]
-ROWS = st.tuples(KINDS, RUNS, NUMBERS, st.sampled_from([None, *IDS]), st.sampled_from([None, 0.5, float("inf")]))
+ROWS = st.tuples(
+    KINDS, RUNS, NUMBERS, st.sampled_from([None, *IDS]), st.sampled_from([None, 0.5, float("inf")])
+)
 BATCH = st.lists(ROWS, min_size=1, max_size=8)
 DELETES = st.one_of(
     st.tuples(st.just(("id",)), st.lists(st.tuples(st.sampled_from(IDS)), min_size=1, max_size=6)),
@@ -53,7 +55,9 @@ STEPS = st.lists(
         st.tuples(st.just("rows"), BATCH),
         st.tuples(st.just("bulk"), BATCH),
         st.tuples(st.just("delete"), DELETES),
-        st.tuples(st.just("set"), st.tuples(st.sampled_from("abc"), st.sampled_from([None, 1, [2], {"x": 3}]))),
+        st.tuples(
+            st.just("set"), st.tuples(st.sampled_from("abc"), st.sampled_from([None, 1, [2], {"x": 3}]))
+        ),
     ),
     min_size=1,
     max_size=3,
@@ -108,12 +112,20 @@ def check(snapshot: Snapshot, model: Model, *, engine: bool = False) -> None:
     assert set(snapshot.scopes("t")) >= {row[:2] for row in model.rows}
     for depth in (1, 2, 3):
         columns, getter = TABLE.sort[:depth], TABLE.getter(TABLE.sort[:depth])
-        for key in {getter(row) for row in model.rows} | {("raw", "r1", 3)[:depth], (None, "r2", None)[:depth]}:
+        for key in {getter(row) for row in model.rows} | {
+            ("raw", "r1", 3)[:depth],
+            (None, "r2", None)[:depth],
+        }:
             wanted = [row for row in model.rows if getter(row) == key]
             assert ordered(snapshot.find("t", columns, key)) == ordered(wanted)
     for one in IDS[:6]:
         assert ordered(snapshot.find("t", ("id",), (one,))) == ordered([r for r in model.rows if r[3] == one])
-    for where in ({"run": "r1"}, {"kind": ["raw", None], "run": ["r2", "é"]}, {"number": [None, 3]}, {"id": IDS[:3]}):
+    for where in (
+        {"run": "r1"},
+        {"kind": ["raw", None], "run": ["r2", "é"]},
+        {"number": [None, 3]},
+        {"id": IDS[:3]},
+    ):
         tests = [(TABLE.position[name], v if isinstance(v, list) else [v]) for name, v in where.items()]
         wanted = [row for row in model.rows if all(row[i] in values for i, values in tests)]
         found = snapshot.scan("t", None, where)
@@ -132,10 +144,7 @@ def check_match(snapshot: Snapshot, model: Model) -> None:
         table = rows_to_table(TABLE, keys * repeat, ("kind", "number"))
         found = snapshot.match("t", ("kind", "number"), table, ["run", "id"])
         wanted = [
-            (r[1], r[3], n)
-            for n, key in enumerate(keys * repeat)
-            for r in model.rows
-            if (r[0], r[2]) == key
+            (r[1], r[3], n) for n, key in enumerate(keys * repeat) for r in model.rows if (r[0], r[2]) == key
         ]
         assert ordered(list(zip(*found.to_pydict().values(), strict=True))) == ordered(wanted)
     ids = rows_to_table(TABLE, [(i,) for i in IDS], ("id",))

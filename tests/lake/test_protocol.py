@@ -14,14 +14,36 @@ from lakebutler.errors import CommitConflictError, CommitUnknownError, StorageEr
 from lakebutler.lake import commit as commit_module
 from lakebutler.lake.change import Change
 from lakebutler.lake.compact import Compaction
-from lakebutler.lake.entry import AddFile, CreateTable, DataFile, Delete, DeleteFile, Fold, RemoveFile, Rows, SetState
+from lakebutler.lake.entry import (
+    AddFile,
+    CreateTable,
+    DataFile,
+    Delete,
+    DeleteFile,
+    Fold,
+    RemoveFile,
+    Rows,
+    SetState,
+)
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.naming import boundary_path, log_path
 from lakebutler.lake.protocol import Footprint, conflict, footprint
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.storage import open_storage
 from lakebutler.lake.writer import FileWriter
-from tests.lake.helpers import DATA_ID, DATASET, NAME, SMALL, add, bulk, commit, everything, fresh, reopened, row
+from tests.lake.helpers import (
+    DATA_ID,
+    DATASET,
+    NAME,
+    SMALL,
+    add,
+    bulk,
+    commit,
+    everything,
+    fresh,
+    reopened,
+    row,
+)
 
 SCHEMAS = {NAME: DATASET, "small": SMALL}
 FILE = DataFile("registry/data/x/a.parquet", 9, 9, "0" * 64, None, ((("raw", "r1"), 9),))
@@ -132,7 +154,12 @@ def test_an_independent_commit_is_not_built_again(tmp_path: Path, bulky: bool) -
         change.touch(NAME, ("raw", "r1"))
 
     calls: list[int] = []
-    built, snapshot = race(first, second, lambda c: (calls.append(1), mine(c))[0], lambda c: c.append_rows(NAME, [row(1, run="r2")]))  # type: ignore[func-returns-value]
+    built, snapshot = race(
+        first,
+        second,
+        lambda c: (calls.append(1), mine(c))[0],
+        lambda c: c.append_rows(NAME, [row(1, run="r2")]),
+    )  # type: ignore[func-returns-value]
     assert (built, len(calls), snapshot.version) == (1, 1, 2)
     assert len(everything(reopened(tmp_path).snapshot())) == (2000 if bulky else 3) + 1
     assert len(list((tmp_path / "registry/data" / NAME).iterdir())) == 1 + bulky

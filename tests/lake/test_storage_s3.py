@@ -154,7 +154,7 @@ def test_files_are_fetched_once_and_a_spoilt_copy_is_fetched_again(
 def test_wrong_credentials_are_one_line(s3_root: S3Root) -> None:  # noqa: F811
     lake_of(s3_root)
     options = {**s3_root.storage_options, "secret": "wrong"}
-    with pytest.raises(StorageError, match="cannot read registry/format.json") as caught:
+    with pytest.raises(StorageError, match=r"cannot read registry/format\.json") as caught:
         Lake.open(open_storage(s3_root.url, storage_options=options))
     assert len(str(caught.value).splitlines()) <= 2
     assert "wrong" not in str(caught.value)
