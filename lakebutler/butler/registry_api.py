@@ -23,7 +23,7 @@ from lakebutler.registry.registry import Registry
 from lakebutler.timespan import Timespan
 
 if TYPE_CHECKING:
-    from lakebutler.butler.base import ButlerBase
+    from lakebutler.butler.locating import LocatingButler
 
 __all__ = ["ButlerRegistry", "CollectionSummary"]
 
@@ -49,11 +49,11 @@ class ButlerRegistry:
 
     Parameters
     ----------
-    butler : `ButlerBase`
+    butler : `Butler`
         The butler it belongs to.
     """
 
-    def __init__(self, butler: ButlerBase) -> None:
+    def __init__(self, butler: LocatingButler) -> None:
         self._butler = butler
         self._registry: Registry = butler._registry
 
@@ -401,8 +401,11 @@ class ButlerRegistry:
 
     def getDataset(self, id: Any) -> DatasetRef | None:
         """Find a dataset by its ID."""
-        found = self._registry.by_id(id)
-        return found[0] if found is not None else None
+        return self._butler.get_dataset(id)
+
+    def getDatasetLocations(self, ref: DatasetRef) -> list[str]:
+        """Names of the places that have a file of a dataset; see `Butler.get_datastore_names`."""
+        return list(self._butler.get_datastore_names()) if self._registry.file_of(ref) is not None else []
 
     def removeDatasets(self, refs: Iterable[DatasetRef]) -> None:
         """Remove datasets and their memberships from the registry; files stay."""

@@ -114,7 +114,7 @@ def test_chains_are_edited_at_either_end(chained: Butler) -> None:
     assert children() == ()
     chained.registry.setCollectionChain("inner", ["a"])
     assert chained.registry.getCollectionChain("inner") == ("a",)
-    chained.registry.setCollectionChain("inner", ["outer"] if False else ["c", "b"], flatten=True)
+    chained.registry.setCollectionChain("inner", ["c", "b"], flatten=True)
     assert children() == ("c", "b")
 
 
