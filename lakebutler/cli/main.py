@@ -42,6 +42,11 @@ SECTIONS: dict[str, dict[str, str]] = {
         "certify-calibrations": "collections",
         "retrieve-artifacts": "datasets",
     },
+    "Keep its history": {
+        "tag": "versions",
+        "diff": "versions",
+        "restore": "versions",
+    },
     "See it": {
         "demo": "demo",
         "plot": "plot",

@@ -200,7 +200,7 @@ def test_the_log_lists_commits_newest_first(repo: Path) -> None:
     rows = succeed("log", repo, "--json").json()
     versions = [row["version"] for row in rows]
     assert versions == sorted(versions, reverse=True)
-    assert set(rows[0]) == {"version", "time", "who", "op", "message"}
+    assert set(rows[0]) == {"version", "time", "who", "op", "message", "tags"}
     assert len(succeed("log", repo, "--limit", "2").rows()) == 2
     assert succeed("log", repo, "--where", f"version = {versions[1]}", "--json").json() == rows[1:2]
 

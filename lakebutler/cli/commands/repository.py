@@ -71,9 +71,13 @@ def log(
     ask: Ask,
 ) -> None:
     """List the commits of the repository, newest first."""
-    columns = ("version", "time", "who", "op", "message")
+    columns = ("version", "time", "who", "op", "message", "tags")
     early = abs(ask.limit) if ask.limit and ask.where is None and not ask.order_by else None
-    rows = [_log_row(entry) for entry in session.butler().history(early)]
+    butler = session.butler()
+    names: dict[int, list[str]] = {}
+    for tag in butler.tags():
+        names.setdefault(tag.version, []).append(tag.name)
+    rows = [(*_log_row(entry), names.get(entry.version, [])) for entry in butler.history(early)]
     listing = limit_rows(refine(Listing(columns, rows), where=ask.where, order_by=ask.order_by), ask.limit)
     finish(listing, ask.output, nothing="no commit found", exit_code=ask.exit_code)
 
