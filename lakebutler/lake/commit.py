@@ -126,11 +126,13 @@ class Attempt:
                     self.again(why)
             if self.change is None:
                 self.base = lake.snapshot(refresh=False)
-                if not self._build(self.base):
+                built, holds = self._build(self.base)
+                if not holds:
                     return None
-                if self.change is None:
+                if built is None:
                     return self.base
-                if not self.queues and _is_large(self.change):
+                self.change = built
+                if not self.queues and _is_large(built):
                     return None
             prepared = self.prepare()
             head = self._claim(prepared)
@@ -140,20 +142,20 @@ class Attempt:
             lake.advance(head, prepared.actions, prepared.footprint)
         return lake.snapshot(refresh=False)
 
-    def _build(self, base: Snapshot) -> bool:
-        """Build the change; return whether what came out holds.
+    def _build(self, base: Snapshot) -> tuple[Change | None, bool]:
+        """Build the change; return it, and whether it holds.
 
         On a remote store the newest version that is known is used as if it were the
         newest there is, which saves a request: if it is not, the claim will fail.
         But a refusal, or nothing to do, has to hold for the newest there is.
         """
         try:
-            self.change = self.build(base)
+            built = self.build(base)
         except Exception:
             if not self._was_stale(base):
                 raise
-            return False
-        return self.change is not None or not self._was_stale(base)
+            return None, False
+        return built, built is not None or not self._was_stale(base)
 
     def _was_stale(self, base: Snapshot) -> bool:
         if not self.eager:

@@ -265,4 +265,4 @@ class LakeMachine(RuleBasedStateMachine):
 
 
 TestLakeModel = LakeMachine.TestCase
-TestLakeModel.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
+TestLakeModel.settings = settings(max_examples=8, stateful_step_count=10, deadline=None)
