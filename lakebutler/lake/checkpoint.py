@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -34,7 +34,16 @@ from lakebutler.lake.state import Head, LakeState
 from lakebutler.lake.storage import Storage
 from lakebutler.lake.table import TableLayer
 
-__all__ = ["LATEST", "last_checkpoint", "load_state", "prune_checkpoints", "write_checkpoint"]
+__all__ = [
+    "LATEST",
+    "checkpoint_lines",
+    "last_checkpoint",
+    "listed_checkpoints",
+    "load_state",
+    "prune_checkpoints",
+    "read_checkpoint",
+    "write_checkpoint",
+]
 
 CHECKPOINT_FORMAT = 1
 LATEST = 10**19
@@ -48,8 +57,17 @@ _MILESTONE = 5000
 # ----------------------------------------------------------------------- writing
 
 
-def write_checkpoint(state: LakeState, storage: Storage) -> str:
-    """Write the newest version as a checkpoint, and the hint that names it.
+def write_checkpoint(state: LakeState, storage: Storage, *, hint: bool = True) -> str:
+    """Write the newest version of a state as a checkpoint.
+
+    Parameters
+    ----------
+    state : `LakeState`
+        What to write.
+    storage : `Storage`
+        The repository.
+    hint : `bool`, optional
+        Whether it is the newest of the repository, so that the hint is to name it.
 
     Returns
     -------
@@ -57,14 +75,16 @@ def write_checkpoint(state: LakeState, storage: Storage) -> str:
         Where it is.
     """
     version = state.head.version
-    text = "\n".join(_lines(state))
+    text = "\n".join(checkpoint_lines(state))
     path = checkpoint_path(version, uuid.uuid4().hex)
     storage.write(path, seal(text))
-    storage.write(LAST, dump({"version": version, "path": path}).encode() + b"\n")
+    if hint:
+        storage.write(LAST, dump({"version": version, "path": path}).encode() + b"\n")
     return path
 
 
-def _lines(state: LakeState) -> Iterator[str]:
+def checkpoint_lines(state: LakeState) -> Iterator[str]:
+    """Yield the lines of a checkpoint of the newest version of a state, not yet sealed."""
     head = state.head
     version = head.version
     tables, rows = [], []
@@ -123,16 +143,23 @@ def _table_json(layer: TableLayer, version: int) -> dict[str, Any]:
     }
 
 
-def prune_checkpoints(storage: Storage) -> list[str]:
+def prune_checkpoints(storage: Storage, needed: Collection[int] = ()) -> list[str]:
     """Remove the checkpoints that newer ones have made needless.
 
     Some of the past are kept, so that it can still be opened fast.
+
+    Parameters
+    ----------
+    storage : `Storage`
+        The repository.
+    needed : collection of `int`, optional
+        Versions whose checkpoints stay: the log no longer leads to them.
     """
-    known = sorted(_listed(storage), reverse=True)
+    known = sorted(listed_checkpoints(storage), reverse=True)
     doomed, kept = [], set()
     for place, (version, path) in enumerate(known):
         milestone = version // _MILESTONE
-        if place >= _KEEP and milestone in kept:
+        if place >= _KEEP and milestone in kept and version not in needed:
             doomed.append(path)
         else:
             kept.add(milestone)
@@ -170,13 +197,13 @@ def load_state(segments: SegmentStore, at_most: int | None = None) -> LakeState:
         hinted = last_checkpoint(storage)
         if hinted is None:
             # No hint: a young repository, or one that lost it.
-            hinted = max(_listed(storage), default=None)
+            hinted = max(listed_checkpoints(storage), default=None)
         if hinted is None:
             return LakeState(segments)
         tried = hinted[1]
         with suppress(RepositoryCorruptError, FileNotFoundError):
             return read_checkpoint(segments, *hinted)
-    for version, path in sorted(_listed(storage), reverse=True):
+    for version, path in sorted(listed_checkpoints(storage), reverse=True):
         if path != tried and (at_most is None or version <= at_most):
             with suppress(RepositoryCorruptError, FileNotFoundError):
                 return read_checkpoint(segments, version, path)
@@ -277,7 +304,8 @@ def _own_version(file: DataFile) -> int:
     return file.version
 
 
-def _listed(storage: Storage) -> Iterator[tuple[int, str]]:
+def listed_checkpoints(storage: Storage) -> Iterator[tuple[int, str]]:
+    """Yield version and path of the checkpoints there are."""
     for info in storage.list(CHECKPOINT):
         version = _parse_name(info.path)
         if version is not None:

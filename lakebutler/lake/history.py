@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from lakebutler.errors import RepositoryCorruptError, SnapshotNotFoundError, did_you_mean
+from lakebutler.lake.checkpoint import load_state
 from lakebutler.lake.log import boundary, entries_after, last_listed, read_entry
 from lakebutler.lake.naming import log_path
+from lakebutler.lake.segment import SegmentStore
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.state import Head, LakeState
 from lakebutler.lake.storage import Storage
@@ -115,6 +117,14 @@ def _version_at(storage: Storage, newest: Snapshot, when: datetime) -> int:
             high = middle
         else:
             low = middle  # an entry that was removed from the log is old
-    if low < 0 or read_entry(storage, low) is None:
+    if low < 0 or (read_entry(storage, low) is None and not _begins_at(storage, low, when)):
         raise SnapshotNotFoundError(f"{storage.url} has no version as old as {when.isoformat()}")
     return low
+
+
+def _begins_at(storage: Storage, version: int, when: datetime) -> bool:
+    """Whether the log goes on from a checkpoint of this version, and that was made by then."""
+    if boundary(storage) != version:
+        return False
+    state = load_state(SegmentStore(storage), version)
+    return state.head.version == version and state.head.time <= when

@@ -30,6 +30,7 @@ from lakebutler.lake.segment import SegmentStore
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.state import Head, LakeState
 from lakebutler.lake.storage import Storage
+from lakebutler.lake.tags import tagged_versions
 from lakebutler.lake.views import View, ViewWriter
 from lakebutler.lake.writer import FileWriter
 
@@ -117,7 +118,7 @@ class Lake:
             storage.create(FORMAT, content)
         except FileExistsError:
             made = read_format(storage)
-            if read_entry(storage, 0) is not None:
+            if read_entry(storage, 0) is not None or boundary(storage) >= 0:
                 raise RepositoryExistsError(f"there is already a repository at {storage.url}") from None
         lake = cls(storage, made, views)
         first = change or Change()
@@ -365,7 +366,15 @@ class Lake:
             if version - last[0] < due:
                 return
         self._write_checkpoint()
-        prune_checkpoints(self.storage)
+        prune_checkpoints(self.storage, self._needed_checkpoints())
+
+    def _needed_checkpoints(self) -> set[int]:
+        """Versions that only their checkpoints lead to: where the log begins, and tags below."""
+        edge = boundary(self.storage)
+        if edge < 0:
+            return set()
+        tagged = {version for version in tagged_versions(self.snapshot(refresh=False)) if version < edge}
+        return tagged | {edge}
 
     def compact(self, table: str | None = None, *, everything: bool = False) -> list[str]:
         """Rewrite small files and rows in the log into few files; no row changes.
