@@ -15,12 +15,13 @@ from lakebutler.lake.schema import TableSchema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ByteCache", "KeyColumn", "SortedKeys", "getters", "microseconds"]
+__all__ = ["ByteCache", "KeyColumn", "SortedKeys", "getters", "is_constant", "microseconds"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT64_MIN = -(2**63)
 _TEXTS = ("string", "binary", "uuid")
+_LONG_DICTIONARY = 500
 
 
 def microseconds(time: datetime) -> int:
@@ -233,12 +234,33 @@ def flat(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks)
 
 
-def getters(kind: str, column: pa.Array) -> Callable[[int], Any]:
-    """Return the function that gives one value of a column as Python's."""
+def is_constant(column: pa.Array) -> bool:
+    """Whether a column has one value throughout, as far as that is quickly told."""
     import pyarrow as pa
 
-    if column.null_count == len(column):
+    if column.null_count:
+        return bool(column.null_count == len(column))
+    if pa.types.is_dictionary(column.type):
+        return len(column.dictionary) == 1
+    if pa.types.is_int64(column.type) or pa.types.is_timestamp(column.type):
+        return _all_equal(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
+    return False
+
+
+def getters(kind: str, column: pa.Array) -> Callable[[int], Any]:
+    """Return the function that gives one value of a column as Python's."""
+    if not len(column):
         return lambda _: None
+    if is_constant(column):
+        first = column[:1]
+        only = None if first.null_count else _plain_getter(kind, first)(0)
+        return lambda _: only
+    return _plain_getter(kind, column)
+
+
+def _plain_getter(kind: str, column: pa.Array) -> Callable[[int], Any]:
+    import pyarrow as pa
+
     if pa.types.is_dictionary(column.type):
         return _dictionary_getter(column)
     if kind == "uuid":
@@ -255,10 +277,9 @@ def getters(kind: str, column: pa.Array) -> Callable[[int], Any]:
 
 
 def _dictionary_getter(column: pa.Array) -> Callable[[int], Any]:
+    if len(column.dictionary) > _LONG_DICTIONARY:
+        return lambda i: column[i].as_py()
     values: list[Any] = [*column.dictionary.to_pylist(), None]
-    if len(values) == 2 and not column.null_count:
-        only = values[0]
-        return lambda _: only
     codes = column.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
     return lambda i: values[codes[i]]
 

@@ -170,6 +170,7 @@ class Lake:
         with self._mutex:
             self._view_writer.flush()
             self._segments.close()
+            self.storage.close()
             self._current = None
 
     # -------------------------------------------------------------------- reading

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.errors import RepositoryCorruptError
 from lakebutler.lake.entry import DataFile, decode_rows
-from lakebutler.lake.group import ByteCache, SortedKeys, flat, getters
+from lakebutler.lake.group import ByteCache, SortedKeys, flat, getters, is_constant
 from lakebutler.lake.schema import TableSchema
 from lakebutler.lake.storage import Storage
 
@@ -143,11 +143,15 @@ class FileSegment(Segment):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        texts = [c.name for c in self.schema.columns if c.type == "string" and c.name in self.names]
         name = self.local()
         try:
-            opened = pq.ParquetFile(name, memory_map=True, read_dictionary=texts)
+            opened = pq.ParquetFile(name, memory_map=True)
             metadata = opened.metadata
+            texts = [c.name for c in self.schema.columns if c.type == "string" and c.name in self.names]
+            repeated = _repeated(metadata, texts)
+            if repeated:
+                opened.close()
+                opened = pq.ParquetFile(name, memory_map=True, read_dictionary=repeated, metadata=metadata)
             fits = opened.schema_arrow.names == list(self.names) and metadata.num_rows == self.rows
         except (pa.ArrowException, OSError) as error:
             raise RepositoryCorruptError(f"{self.file.path} is no Parquet file: {error}") from None
@@ -235,7 +239,8 @@ class FileSegment(Segment):
         if found is None:
             data = self.read(g, self.names)
             found = row_getter(self.schema, data, self.names)
-            self._store.rows.put(place, found, data.nbytes + 1000)
+            kept = (column for column in map(flat, data.columns) if not is_constant(column))
+            self._store.rows.put(place, found, sum(column.nbytes for column in kept) + 5000)
         return found
 
     def ids(self) -> np.ndarray[Any, Any]:
@@ -296,6 +301,16 @@ class MemorySegment(Segment):
         """Return the first eight bytes of each row's id as one unsigned number."""
         assert self.schema.id is not None
         return id_numbers(self.sorted.column(self.schema.id))
+
+
+def _repeated(metadata: pq.FileMetaData, names: Sequence[str]) -> list[str]:
+    """Return the columns that the file holds as a dictionary and the numbers of its values."""
+    if not metadata.num_row_groups:
+        return []
+    group = metadata.row_group(0)
+    columns = (group.column(i) for i in range(group.num_columns))
+    held = {column.path_in_schema for column in columns if column.has_dictionary_page}
+    return [name for name in names if name in held]
 
 
 def row_getter(schema: TableSchema, data: pa.Table, names: Sequence[str]) -> Callable[[int], Key]:

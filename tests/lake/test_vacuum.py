@@ -29,7 +29,8 @@ def vacuum(lake: Lake, window: timedelta = NOTHING) -> int:
     expiry = find_expiry(lake, window)
     expire(lake, expiry)
     storage = lake.storage
-    remove_orphans(storage, orphans(storage, find_references(storage), expiry.cutoff))
+    found = find_references(storage)
+    remove_orphans(storage, orphans(storage, found, expiry.cutoff), found)
     return expiry.boundary
 
 
@@ -50,8 +51,9 @@ def test_after_vacuum_all_that_is_kept_opens_and_the_rest_has_expired(tmp_path: 
     files = set((tmp_path / DATA / NAME).iterdir())
     expire(lake, expiry)
     storage = lake.storage
-    doomed = orphans(storage, find_references(storage), expiry.cutoff)
-    remove_orphans(storage, doomed)
+    found = find_references(storage)
+    doomed = orphans(storage, found, expiry.cutoff)
+    remove_orphans(storage, doomed, found)
     assert doomed
     assert set((tmp_path / DATA / NAME).iterdir()) < files
     for opened in (lake, reopened(tmp_path)):
@@ -121,7 +123,7 @@ def test_what_is_young_stays(tmp_path: Path) -> None:
     os.utime(orphan, (time.time() - 2 * 86400,) * 2)
     doomed = orphans(lake.storage, found, datetime.now(UTC) - timedelta(days=1))
     assert [info.path for info in doomed] == [str(orphan.relative_to(tmp_path))]
-    remove_orphans(lake.storage, doomed)
+    assert remove_orphans(lake.storage, doomed, found) == 1
     assert not orphan.exists()
 
 
@@ -147,7 +149,7 @@ def test_an_orphan_that_is_committed_meanwhile_is_not_removed(tmp_path: Path) ->
     commit(lake, lambda c: c.append_table(NAME, bulk([row(v) for v in range(2000)])))
     doomed = orphans(lake.storage, before, datetime.now(UTC) + timedelta(days=1))
     assert doomed
-    remove_orphans(lake.storage, doomed)
+    assert remove_orphans(lake.storage, doomed, before) == 0
     assert len(everything(reopened(tmp_path).snapshot())) == 2000
 
 
