@@ -159,7 +159,11 @@ def resolve(parts: tuple[str, ...], scope: Scope) -> tuple[ColumnRef, str | None
     owner = ".".join(parts[:-1])
     if owner in scope.dataset_types:
         return _qualified(owner, parts[-1], scope), None
-    raise _unknown(".".join(parts), _choices(scope))
+    if parts[1] == "timespan":
+        raise InvalidQueryError(f"a timespan has no {parts[2]!r}", hint=f"write {owner}.begin or {owner}.end")
+    raise InvalidQueryError(
+        f"{'.'.join(parts)!r} names nothing", hint="write dimension.field, or dimension.timespan.begin"
+    )
 
 
 def _unqualified(name: str, scope: Scope) -> ColumnRef:
@@ -188,7 +192,7 @@ def _unqualified(name: str, scope: Scope) -> ColumnRef:
         )
     if found:
         return next(iter(found.values()))
-    raise _unknown(name, _choices(scope))
+    raise _unknown(name, scope)
 
 
 def _qualified(owner: str, field: str, scope: Scope) -> ColumnRef:
@@ -198,7 +202,10 @@ def _qualified(owner: str, field: str, scope: Scope) -> ColumnRef:
         if column is not None:
             return column
         if owner not in universe:
-            raise _unknown(f"{owner}.{field}", [f"{owner}.{name}" for name in DATASET_FIELDS])
+            raise InvalidQueryError(
+                f"datasets have no field {field!r}",
+                hint=known_names(field, DATASET_FIELDS, what="fields of datasets"),
+            )
     if owner in universe:
         element = universe[owner]
         column = element_field(element, field)
@@ -208,7 +215,8 @@ def _qualified(owner: str, field: str, scope: Scope) -> ColumnRef:
         raise InvalidQueryError(
             f"{owner!r} has no field {field!r}", hint=known_names(field, names, what=f"fields of {owner}")
         )
-    owners = [*scope.dataset_types, *(e.name for e in universe.elements)]
+    skypix = set(universe.skypix_dimensions.names)
+    owners = [*scope.dataset_types, *(e.name for e in universe.elements if e.name not in skypix)]
     raise InvalidQueryError(
         f"there is no dimension or searched dataset type {owner!r}", hint=known_names(owner, owners)
     )
@@ -220,11 +228,22 @@ def _choices(scope: Scope) -> Iterable[str]:
     yield from (name for name in universe.dimensions.names if name not in skypix)
     for element_name in scope.dimensions.elements:
         if element_name not in skypix:
-            yield from (column.name for column in universe[element_name].schema)
+            yield from _own_fields(universe[element_name])
     yield from scope.dataset_types
 
 
-def _unknown(name: str, choices: Iterable[str]) -> InvalidQueryError:
-    return InvalidQueryError(
-        f"there is no dimension, field or bind variable {name!r}", hint=known_names(name, choices)
-    )
+def _own_fields(element: DimensionElement) -> Iterable[str]:
+    """Fields that an unqualified name can mean."""
+    for column in element.schema:
+        field = element_field(element, column.name)
+        if field is not None and field.kind == "element":
+            yield column.name
+
+
+def _unknown(name: str, scope: Scope) -> InvalidQueryError:
+    owners = [e.name for e in scope.universe.elements if name in _own_fields(e)]
+    if owners:
+        hint = "write " + " or ".join(f"{owner}.{name}" for owner in owners[:4])
+    else:
+        hint = known_names(name, _choices(scope))
+    return InvalidQueryError(f"there is no dimension, field or bind variable {name!r}", hint=hint)

@@ -43,10 +43,15 @@ _TOKENS = {
     "_LPAR": "'('",
     "_RPAR": "')'",
     "_COMMA": "','",
+    "_NULL": "NULL",
+    "_NOT": "NOT",
+    "_IN": "IN",
+    "_LIKE": "LIKE",
+    "_BETWEEN": "BETWEEN",
     "RANGE": "a range first..last",
     "$END": "the end",
 }
-_VALUES = frozenset({"IDENTIFIER", "NUMBER", "STRING", "TIME", "BIND", "RANGE", "COMPARE"})
+_VALUES = ("IDENTIFIER", "NUMBER", "STRING")
 
 
 def expression_error(text: str, start: int, message: str, *, hint: str | None = None) -> UserExpressionError:
@@ -179,11 +184,14 @@ def _character_hint(text: str, place: int) -> str | None:
 
 
 def _unexpected(exc: lark.exceptions.UnexpectedToken) -> str:
-    names = [name for name in _TOKENS if name in exc.expected]
-    values = [name for name in names if name in _VALUES]
-    wanted = [_TOKENS[name] for name in (values or names)]
+    if all(name in exc.expected for name in _VALUES):
+        wanted = "a name or a value"
+    elif "COMPARE" in exc.expected:
+        wanted = _TOKENS["COMPARE"]
+    else:
+        wanted = " or ".join([what for name, what in _TOKENS.items() if name in exc.expected][:5])
     found = "the expression ends" if exc.token.type == "$END" else f"unexpected {_shown(exc.token)}"
-    return f"{found} where {' or '.join(wanted[:5])} should be" if wanted else found
+    return f"{found} where {wanted} should be" if wanted else found
 
 
 def _shown(token: Any) -> str:
@@ -203,8 +211,8 @@ def _hint(exc: lark.exceptions.UnexpectedToken) -> str | None:
     if exc.token.type == "$END" and "_RPAR" in exc.expected:
         return "a parenthesis is not closed"
     if exc.token.type == "_RPAR" and "RANGE" in exc.expected:
-        return "IN needs at least one value; an empty list can be given as a bind variable"
-    if exc.token.type == "COMPARE":
+        return "IN needs values between its commas; an empty list can be given as a bind variable"
+    if exc.token.type == "COMPARE" and "$END" in exc.expected:
         return "join two comparisons with AND or OR"
     return None
 
