@@ -304,7 +304,18 @@ class ButlerRegistry:
             if row.definition.name != element.name:
                 raise DimensionValueError(f"a record of {row.definition.name!r} is none of {element.name!r}")
             return row
-        return element.RecordClass(**row)
+        cls = element.RecordClass
+        try:
+            return cls(**row)
+        except DimensionValueError:
+            # A field that is missing may be there under a wrong name: that says more.
+            for name in row:
+                if name not in cls.fields.names and name not in cls.layout.aliases:
+                    raise DimensionNameError(
+                        f"a {element.name} record has no field {name!r}",
+                        hint=known_names(name, cls.fields.names),
+                    ) from None
+            raise
 
     def expandDataId(
         self,
