@@ -13,7 +13,7 @@ def test_hostile_content_touches_nothing(tmp_path: Path) -> None:
     secret.write_text('{"secret": 1}')
     program = Path(__file__).parent / "hostile.py"
     done = subprocess.run(
-        [sys.executable, str(program), str(secret)],
+        [sys.executable, "-B", str(program), str(secret)],
         capture_output=True,
         text=True,
         check=False,
