@@ -235,7 +235,7 @@ def _wait_for(attempt: object, patience: float) -> bool:
         except OSError:
             return False
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.002)
+        pause = min(pause * 1.5, 0.0005)
 
 
 def hash_file(full: str) -> str:
