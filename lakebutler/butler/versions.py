@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lakebutler.butler.base import ButlerBase
 from lakebutler.butler.diff import VersionDiff, compare
+from lakebutler.butler.repository import Repository
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import ButlerUserError, DatasetNotFoundError
 from lakebutler.lake.change import Change
@@ -71,6 +72,11 @@ class Restoration:
 
 class VersioningButler(ButlerBase):
     """The verbs of `Butler` that are about versions."""
+
+    @property
+    def repository(self) -> Repository:
+        """The open repository, for the functions of `lakebutler.butler.maintenance` and the like."""
+        return self._repository
 
     def tag(self, name: str, version: int | str | datetime | None = None, *, message: str = "") -> Tag:
         """Name a version, for ever.

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lakebutler.datastore.files import Content, Files, Written, checksum_of, next_name
 from lakebutler.errors import NameRuleError, StorageError
 from lakebutler.lake.container_reader import ContainerReader
 from lakebutler.lake.container_writer import ContainerWriter
-from lakebutler.lake.storage import Storage
+from lakebutler.lake.storage import FileInfo, Storage
 from lakebutler.lake.storage_file import FileStorage, open_container
 
 __all__ = ["ContainerFiles", "files_beside", "open_container_files"]
@@ -168,6 +168,11 @@ class ContainerFiles(Files):
 
     def local_path(self, path: str) -> None:
         """`None`: a member has no local path."""
+    def walk(self, folder: str) -> Iterator[FileInfo]:
+        """Yield the members below a folder."""
+        for path, entry in self._container.scan(folder + "/", folder + "0"):
+            yield FileInfo(path, entry.size, float(entry.mtime))
+
         return
 
 

@@ -107,6 +107,7 @@ class Datastore:
         )
         self._formatters: Overrides[str] = Overrides(config.get("formatters"), key_of, "formatters")
         self._files = files or open_files(self.root, self._options, private=bool(config.get("private")))
+        self.files = self._files
         self._local = self._files if isinstance(self._files, LocalFiles) else None
         self._allow: Sequence[str] | bool = ()
         self._allowed = Allowed()

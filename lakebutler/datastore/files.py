@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
+
+from lakebutler.lake.storage import FileInfo
 
 __all__ = ["CHUNK", "Content", "Files", "Written", "checksum_of", "next_name", "stream_checksum"]
 
@@ -170,6 +172,22 @@ class Files(ABC):
     @abstractmethod
     def local_path(self, path: str) -> str | None:
         """Local path of a file; `None` where files are not local.
+    @abstractmethod
+    def walk(self, folder: str) -> Iterator[FileInfo]:
+        """Yield the files in a folder and in those below it, in no particular order.
+
+        Parameters
+        ----------
+        folder : `str`
+            A checked path; there need be nothing.
+
+        Yields
+        ------
+        file : `FileInfo`
+            A file; the size of a link is that of what it leads to, -1 if it leads
+            nowhere.
+        """
+
 
         Parameters
         ----------

@@ -9,6 +9,7 @@ through it only where the user has allowed its target.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -18,6 +19,7 @@ from lakebutler.datastore.durable import FEW, sync_directories, sync_everything,
 from lakebutler.datastore.files import CHUNK, Content, Files, Written, next_name
 from lakebutler.datastore.paths import ARTIFACTS, Allowed, file_uri
 from lakebutler.errors import ExternalFileError, RepositoryCorruptError, StorageError
+from lakebutler.lake.storage import FileInfo
 
 __all__ = ["LocalFiles", "open_regular"]
 
@@ -233,6 +235,26 @@ class LocalFiles(Files):
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
+    def walk(self, folder: str) -> Iterator[FileInfo]:
+        """Yield the files in a folder and below; links to folders are not followed."""
+        self._require_inside(folder)
+        waiting = [folder]
+        while waiting:
+            below = waiting.pop()
+            try:
+                entries = list(os.scandir(self._prefix + below))
+            except FileNotFoundError:
+                continue
+            for entry in entries:
+                path = f"{below}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(path)
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    found = entry.stat(follow_symlinks=False)
+                    size = _size_behind(entry) if stat.S_ISLNK(found.st_mode) else found.st_size
+                    yield FileInfo(path, size, found.st_mtime)
+
     # ----------------------------------------------------------------- removing
 
     def delete(self, paths: Iterable[str]) -> None:
@@ -324,6 +346,14 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
         rest = memoryview(data)[written:]
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+
+
+def _size_behind(entry: os.DirEntry[str]) -> int:
+    """Size of what a link leads to; -1 if it leads nowhere."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return -1
 
 
 def open_regular(descriptor: int, place: str, memory: int) -> Content:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from lakebutler.datastore.files import CHUNK, Content, Files, Written, checksum_of, next_name, stream_checksum
 from lakebutler.errors import DatasetNotFoundError, StorageError
+from lakebutler.lake.storage import FileInfo
 
 __all__ = ["ObjectFiles", "download", "taken"]
 
@@ -144,6 +147,21 @@ class ObjectFiles(Files):
                 self._fs.rm_file(name)
             except FileNotFoundError:
                 continue
+
+    def walk(self, folder: str) -> Iterator[FileInfo]:
+        """Yield the objects below a prefix."""
+        try:
+            found = self._fs.find(
+                self._prefix + folder, detail=True, **({"refresh": True} if self._is_s3 else {})
+            )
+        except FileNotFoundError:
+            return
+        except Exception as exc:
+            raise StorageError(f"cannot list {self.url}/{folder}: {exc}") from exc
+        for name, info in found.items():
+            when = info.get("LastModified") or info.get("mtime") or info.get("created")
+            seconds = when.timestamp() if isinstance(when, datetime) else time.time()
+            yield FileInfo(name[len(self._prefix) :], int(info["size"]), seconds)
 
     def local_path(self, path: str) -> None:
         """`None`: an object has no local path."""

@@ -39,8 +39,10 @@ class References:
     ----------
     base : `int`
         The oldest version from which the log leads on.
-    head : `int`
+    state : `LakeState`
         The newest version.
+    column : `str`, optional
+        The column whose values are gathered.
     files : `dict`
         Data files, with the name of the table of each, by path.
     pinned : `set` [`int`]
@@ -50,7 +52,8 @@ class References:
     """
 
     base: int
-    head: int
+    state: LakeState
+    column: str | None = None
     files: dict[str, tuple[str, DataFile]] = field(default_factory=dict)
     pinned: set[int] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
@@ -76,12 +79,12 @@ def find_references(storage: Storage, column: str | None = None, *, edge: int | 
     segments = SegmentStore(storage)
     edge = boundary(storage) if edge is None else edge
     state = state_at(segments, edge) if edge >= 0 else LakeState(segments)
-    found = References(state.head.version, state.head.version)
-    _take_state(found, state, column)
-    follow(found, state, storage, column)
+    found = References(state.head.version, state, column)
+    _take_state(found, state)
+    follow(found)
     for version in sorted(tagged_versions(Snapshot(state.head, state))):
         if version < edge:
-            _take_state(found, state_at(segments, version), column)
+            _take_state(found, state_at(segments, version))
             found.pinned.add(version)
     segments.close()
     return found
@@ -105,17 +108,18 @@ def state_at(segments: SegmentStore, version: int) -> LakeState:
     return state
 
 
-def follow(found: References, state: LakeState, storage: Storage, column: str | None) -> None:
-    """Take in what came since."""
-    for entry in entries_after(storage, state.head.version):
+def follow(found: References) -> None:
+    """Take in what was committed since."""
+    state = found.state
+    for entry in entries_after(state.segments.storage, state.head.version):
         actions = state.parse(entry)
         state.apply(Head(entry.version, entry.txid, entry.sha256, entry.time), actions)
         for action in actions:
-            _take_action(found, state, action, column)
-        found.head = entry.version
+            _take_action(found, action)
 
 
-def _take_action(found: References, state: LakeState, action: Action, column: str | None) -> None:
+def _take_action(found: References, action: Action) -> None:
+    state, column = found.state, found.column
     match action:
         case CreateTable(schema, empty):
             found.files[empty.path] = (schema.name, empty)
@@ -123,7 +127,7 @@ def _take_action(found: References, state: LakeState, action: Action, column: st
             found.files[file.path] = (table, file)
         case AddFile(table, file):
             found.files[file.path] = (table, file)
-            if column in state.schemas[table].position and column is not None:
+            if column is not None and column in state.schemas[table].position:
                 segment = state.segments.segment(state.schemas[table], file)
                 found.values.update(_values(segment.read(None, [column])))
         case Rows(table, rows):
@@ -132,8 +136,9 @@ def _take_action(found: References, state: LakeState, action: Action, column: st
                 found.values.update(row[place] for row in rows if row[place] is not None)
 
 
-def _take_state(found: References, state: LakeState, column: str | None) -> None:
+def _take_state(found: References, state: LakeState) -> None:
     """Take in all that one version refers to."""
+    column = found.column
     snapshot = Snapshot(state.head, state)
     for name, layer in state.tables.items():
         for file in layer_files(layer, state.head.version):

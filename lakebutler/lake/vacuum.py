@@ -22,7 +22,7 @@ from lakebutler.lake.checkpoint import listed_checkpoints, write_checkpoint
 from lakebutler.lake.history import find_version
 from lakebutler.lake.log import boundary
 from lakebutler.lake.naming import LOG, boundary_path, log_version
-from lakebutler.lake.references import References, data_files, find_references, state_at
+from lakebutler.lake.references import References, data_files, follow, state_at
 from lakebutler.lake.segment import SegmentStore
 from lakebutler.lake.storage import FileInfo, Storage
 from lakebutler.lake.tags import tagged_versions
@@ -212,12 +212,21 @@ def orphans(
     return [info for info in listed if info.path not in found.files and info.mtime <= limit]
 
 
-def remove_orphans(storage: Storage, doomed: Sequence[FileInfo]) -> None:
-    """Remove data files, a batch at a time; before each batch the newest versions are asked again."""
+def remove_orphans(storage: Storage, doomed: Sequence[FileInfo], found: References) -> int:
+    """Remove data files, a batch at a time; before each batch the newest versions are asked again.
+
+    Returns
+    -------
+    removed : `int`
+        How many were removed.
+    """
+    removed = 0
     for start in range(0, len(doomed), _BATCH):
-        found = find_references(storage)
-        batch = doomed[start : start + _BATCH]
-        storage.delete([info.path for info in batch if info.path not in found.files])
+        follow(found)
+        batch = [info.path for info in doomed[start : start + _BATCH] if info.path not in found.files]
+        storage.delete(batch)
+        removed += len(batch)
+    return removed
 
 
 def strays(root: str, cutoff: datetime) -> list[str]:
