@@ -239,10 +239,39 @@ def not_a_repository(place: str) -> NotARepositoryError:
             f"{place}: this is a repository of lsst.daf.butler, not of lakebutler",
             hint="its registry is gen3.sqlite3; convert it first",
         )
+    if "://" not in place and os.path.isfile(place):
+        return NotARepositoryError(
+            f"{place}: {_kind_of_file(place)}, no repository in one file",
+            hint="if it is an archive that holds a repository: extract it and open the directory",
+        )
     return NotARepositoryError(
         f"{place}: not a lakebutler repository (no {FORMAT_FILE})",
         hint=f"make one with: lakebutler create {place}",
     )
+
+
+def _kind_of_file(place: str) -> str:
+    """Say what a file is, by its first bytes."""
+    try:
+        with open(place, "rb", buffering=0) as stream:
+            head = stream.read(512)
+    except OSError as exc:
+        return f"it cannot be read ({exc.strerror})"
+    if not head:
+        return "it is empty"
+    if head[257:262] == b"ustar":
+        return "it is a tar archive"
+    known = {
+        b"PK": "a zip archive",
+        b"\x1f\x8b": "compressed with gzip",
+        b"\x28\xb5\x2f\xfd": "compressed with zstd",
+        b"\xfd7zXZ": "compressed with xz",
+        b"SQLite format 3": "an SQLite database",
+        b"SIMPLE  =": "a FITS file",
+        b"PAR1": "a Parquet file",
+    }
+    kind = next((kind for mark, kind in known.items() if head.startswith(mark)), "some file")
+    return f"it is {kind}"
 
 
 def user_config_dir() -> str:

@@ -27,6 +27,7 @@ from lakebutler.errors import (
     RepositoryFormatError,
     StorageError,
 )
+from lakebutler.lake.container_lock import whole_file
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.storage import Storage, open_storage
@@ -175,10 +176,11 @@ def make_repository(
     universe = DimensionUniverse(dimension_config)
     text = yaml.safe_dump(dict(config), sort_keys=False) if config else ""
     Datastore("/", config=parse_repo_config(text, CONFIG_NAME).get("datastore"))  # checks the settings
-    storage = open_storage(place, storage_options=storage_options)
-    _create_config(storage, text.encode(), place)
-    lake = Lake.create(storage, config={DIMENSIONS: universe.to_config()}, views=repository_views)
-    lake.close()
+    with whole_file(place) as there:
+        storage = open_storage(there, storage_options=storage_options)
+        _create_config(storage, text.encode(), place)
+        lake = Lake.create(storage, config={DIMENSIONS: universe.to_config()}, views=repository_views)
+        lake.close()
     return place
 
 

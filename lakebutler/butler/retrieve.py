@@ -93,9 +93,11 @@ def retrieve_artifacts(
     try:
         for number, (name, (ref, record)) in enumerate(plan.items()):
             source = datastore.get(ref, record, storage_class="Path")
-            temporary = record.path is not None and "://" in datastore.root
+            temporary = record.path is not None and datastore.local_path(record) is None
             base.bring(str(source), name, "copy" if temporary else transfer)
             made.append(name)
+            if temporary:
+                source.unlink(missing_ok=True)
             if progress is not None:
                 progress(number + 1, len(plan))
     except BaseException:

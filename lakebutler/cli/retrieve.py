@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lakebutler.config import is_lake_file, names_lake_file
 from lakebutler.errors import FileFormatError, InvalidQueryError, RepositoryExistsError
 from lakebutler.progress import Progress
 
@@ -65,6 +66,11 @@ def retrieve(
 
     if transfer in {"move", "direct"}:
         raise InvalidQueryError(f"--transfer={transfer} would leave the repository without its files")
+    if names_lake_file(butler.root) or is_lake_file(butler.root):
+        found = butler.retrieveArtifacts(
+            refs, destination, transfer=transfer, preserve_path=preserve_path, overwrite=overwrite
+        )
+        return [_shown(place) for place in found]
     base = ResourcePath(destination, forceDirectory=True)
     root = ResourcePath(butler.root, forceDirectory=True)
     targets: dict[str, tuple[ResourcePath, ResourcePath]] = {}

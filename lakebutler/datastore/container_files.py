@@ -62,6 +62,8 @@ class ContainerFiles(Files):
         makes it durable.
     """
 
+    in_one_file = True
+
     def __init__(self, container: ContainerReader, *, together: bool = False) -> None:
         self.url = container.url
         self._container = container
@@ -166,13 +168,13 @@ class ContainerFiles(Files):
         if names:
             self._writer().remove(names)
 
-    def local_path(self, path: str) -> None:
-        """`None`: a member has no local path."""
     def walk(self, folder: str) -> Iterator[FileInfo]:
         """Yield the members below a folder."""
         for path, entry in self._container.scan(folder + "/", folder + "0"):
             yield FileInfo(path, entry.size, float(entry.mtime))
 
+    def local_path(self, path: str) -> None:
+        """`None`: a member has no local path."""
         return
 
 

@@ -551,7 +551,9 @@ class Datastore:
             return file_uri(f"{self.root}/{path}")
         from urllib.parse import quote
 
-        return f"{self.root}/{quote(path, safe='/~+,=@:')}"
+        whole = self._files.in_one_file
+        root = file_uri(self.root) if whole and "://" not in self.root else self.root
+        return f"{root}{'#member=' if whole else '/'}{quote(path, safe='/~+,=@:')}"
 
     def validate(self, dataset_types: Iterable[Any]) -> list[str]:
         """Check the settings against dataset types.

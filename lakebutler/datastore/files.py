@@ -68,9 +68,12 @@ class Files(ABC):
     ----------
     url : `str`
         The root, for messages.
+    in_one_file : `bool`
+        They are members of one file.
     """
 
     url: str
+    in_one_file: bool = False
 
     @abstractmethod
     def create(self, path: str, data: bytes | memoryview) -> str:

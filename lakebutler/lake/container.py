@@ -49,6 +49,7 @@ __all__ = [
     "parse_header",
     "parse_mark",
     "slot_offset",
+    "with_mark",
 ]
 
 BLOCK = 512
@@ -317,6 +318,13 @@ def make_header(path: str, size: int, mtime: int, spare: bytes = b"") -> bytes:
     before = _block(b"PaxHeaders/" + stem, b"", len(records), mtime, b"x", b"")
     own = _block(*(names or (stem, b"")), small, mtime, b"0", spare)
     return b"".join((before, records, bytes(padding(len(records))), own))
+
+
+def with_mark(header: bytes, mark: Mark) -> bytes:
+    """Return a header that has no mark yet with one."""
+    spare = mark.encode()
+    total = int(header[-364:-358], 8) + sum(spare)
+    return b"%b%06o%b%b" % (header[:-364], total, header[-358:-12], spare)
 
 
 def parse_mark(header: bytes) -> Mark | None:

@@ -20,6 +20,7 @@ from lakebutler.lake.container import (
     SLOTS,
     START,
     Entry,
+    Found,
     Run,
     Slot,
     check_header,
@@ -34,7 +35,7 @@ from lakebutler.lake.container import (
 from lakebutler.lake.container_index import Index
 from lakebutler.lake.container_source import LocalSource, RemoteSource, Source
 
-__all__ = ["ContainerReader", "Publish", "State", "replay"]
+__all__ = ["ContainerReader", "Publish", "State", "Step", "check_members", "replay", "walk"]
 
 _MOST_MISSING = 10_000
 _CHUNK = 1 << 20
@@ -154,6 +155,10 @@ class ContainerReader:
         self._index.forget(())
         if isinstance(self.source, LocalSource):
             self.source.close()
+
+    def close(self) -> None:
+        """Close the file; the next question opens it again."""
+        self.forget()
 
     def _load(self) -> State:
         source = self.source
@@ -331,7 +336,58 @@ def _begins_well(head: bytes) -> bool:
 # ------------------------------------------------------------------------ replay
 
 
-def replay(source: Source, position: int, seq: int, *, check: bool = True) -> Iterator[Publish]:
+class Step(NamedTuple):
+    """One member, as the archive has it.
+
+    Attributes
+    ----------
+    found : `Found`
+        What its header says.
+    header : `bytes`
+        The header.
+    start, offset, end : `int`
+        Where header, content, and what comes behind begin.
+    """
+
+    found: Found
+    header: bytes
+    start: int
+    offset: int
+    end: int
+
+
+def walk(source: Source, position: int) -> Iterator[Step]:
+    """Yield the members of an archive in order, up to the first that is not whole.
+
+    Parameters
+    ----------
+    source : `Source`
+        The archive.
+    position : `int`
+        Where to begin: the end of a member.
+    """
+    while True:
+        try:
+            header = source.read(position, BLOCK)
+            found = parse_header(header) if len(header) == BLOCK else None
+            if isinstance(found, int):
+                header = source.read(position, found)
+                found = parse_header(header)
+            if found is None or isinstance(found, int):
+                return
+            if not found.path.startswith(OWN):
+                check_name(found.path)
+        except (ValueError, StorageError):
+            return
+        offset = position + len(header)
+        end = offset + found.size + padding(found.size)
+        if source.reaches(end) is not None:
+            return
+        yield Step(found, header, position, offset, end)
+        position = end
+
+
+def replay(source: Source, position: int, seq: int) -> Iterator[Publish]:
     """Yield the publishes of an archive in order, as its members alone tell.
 
     Parameters
@@ -342,45 +398,63 @@ def replay(source: Source, position: int, seq: int, *, check: bool = True) -> It
         Where to begin: the end of a publish.
     seq : `int`
         Number of that publish.
-    check : `bool`, optional
-        Compare the checksum of each; it ends with the first that is not whole.
 
     Yields
     ------
     publish : `Publish`
-        A whole one.
+        A whole one; it ends with the first that is not.
     """
     start, crc = position, 0
     changes: list[tuple[bytes, Entry]] = []
-    while True:
-        header = source.read(position, BLOCK)
-        try:
-            found = parse_header(header) if len(header) == BLOCK else None
-            if isinstance(found, int):
-                header = source.read(position, found)
-                found = parse_header(header)
-            if found is None or isinstance(found, int):
-                return
-            offset = position + len(header)
-            if found.path == DELETED:
+    for found, header, _, offset, end in walk(source, position):
+        if found.path == DELETED:
+            try:
                 changes.extend(_deleted(source, offset, found.size))
-            elif not found.path.startswith(OWN):
-                changes.append((check_name(found.path).encode(), Entry(offset, found.size, found.mtime)))
-        except (ValueError, StorageError):
-            return
-        end = offset + found.size + padding(found.size)
-        if source.reaches(end) is not None:
-            return
-        before = header if found.mark is None else header[:-BLOCK]
-        crc = _checksum(source, offset, end, crc32(before, crc)) if check else 0
-        position = end
+            except ValueError:
+                return
+        elif not found.path.startswith(OWN):
+            changes.append((found.path.encode(), Entry(offset, found.size, found.mtime)))
+        crc = crc32(header if found.mark is None else header[:-BLOCK], crc)
+        crc = _checksum(source, offset, end, crc)
         if found.mark is None:
             continue
-        if found.mark.seq != (seq + 1) & 0xFFFFFFFF or (check and found.mark.crc != crc):
+        if found.mark != ((seq + 1) & 0xFFFFFFFF, crc):
             return
         seq += 1
         yield Publish(seq, start, end, changes)
         start, crc, changes = end, 0, []
+
+
+def check_members(reader: ContainerReader) -> None:
+    """Compare the index of a local lake file with its members.
+
+    Parameters
+    ----------
+    reader : `ContainerReader`
+        The lake file.
+
+    Raises
+    ------
+    lakebutler.errors.RepositoryCorruptError
+        Raised if it is cut short, has a member that no lake file has, or the index
+        says anything but the members.
+    """
+    state = reader.state()
+    problem = state.damage
+    position, live = START, 0
+    for found, _, _, offset, end in walk(reader.source, START):
+        if position >= state.length:
+            break
+        position = end
+        if not found.path.startswith(OWN):
+            entry = reader.find(found.path)
+            live += entry is not None and entry.offset == offset and entry.size == found.size
+    if position != state.length:
+        problem = problem or f"{reader.url} is damaged: what is at byte {position} is not of a lake file"
+    if not problem and live != sum(1 for _ in reader.scan("", None)):
+        problem = f"the index of {reader.url} is damaged: it names what is not there"
+    if problem:
+        raise RepositoryCorruptError(problem, hint="get the file again from where it came")
 
 
 def _checksum(source: Source, start: int, end: int, crc: int) -> int:

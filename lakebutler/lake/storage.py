@@ -141,6 +141,9 @@ class Storage(ABC):
     def keep(self, path: str, data: bytes, sha256: str) -> None:  # noqa: B027
         """Be told of an immutable file that this process has just made, so as not to read it again."""
 
+    def close(self) -> None:  # noqa: B027
+        """Let go of open files; the next call opens them again."""
+
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:
         """Queue with the other committers.

@@ -158,6 +158,10 @@ class FileStorage(Storage):
             self._cache = FileCache(self._repo_id)
         return self._cache
 
+    def close(self) -> None:
+        """Close the file; members that wait for a commit are forgotten."""
+        self.container.close()
+
     def lock(self) -> AbstractContextManager[None]:
         """Be the only writer, for the time of a commit."""
         return nullcontext() if self.remote else self._queue()

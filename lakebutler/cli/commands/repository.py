@@ -15,6 +15,7 @@ from lakebutler.cli.output import Listing, finish
 from lakebutler.cli.refine import limit_rows, refine
 from lakebutler.cli.session import Session, pass_session
 from lakebutler.cli.verb import Verb
+from lakebutler.config import is_lake_file
 from lakebutler.errors import FileFormatError, RepositoryFormatError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def create(
     seed_config: str | None,
     dimension_config: str | None,
 ) -> None:
-    """Make an empty repository at REPO: a directory that is empty or does not exist, or a URL."""
+    """Make an empty repository at REPO: a directory that is empty or new, a file x.lake, or a URL."""
     if session.repo is None and session.positional is None:
         raise click.UsageError("missing argument 'REPO': where the repository is to be", ctx)
     from lakebutler.butler.butler import Butler
@@ -50,7 +51,7 @@ def create(
     place = session.repository()
     config = read_yaml_mapping(seed_config) if seed_config is not None else None
     dimensions = read_yaml_mapping(dimension_config) if dimension_config is not None else None
-    if "://" not in place and os.path.exists(place) and not os.path.isdir(place):
+    if "://" not in place and os.path.isfile(place) and not is_lake_file(place):
         raise NotADirectoryError(20, "not a directory", place)
     try:
         Butler.makeRepo(place, config=config, dimensionConfig=dimensions)
