@@ -137,8 +137,11 @@ def note_id(exposure: int = 101, detector: int = 0) -> dict[str, Any]:
 
 
 def check_message(error: BaseException, *words: str) -> None:
-    """One to three lines, each of readable length, which name the input and the next step."""
-    lines = str(error).splitlines()
+    """One to three lines, each of readable length, which name the input and the next step.
+
+    A line that only points at a place in the line above does not count.
+    """
+    lines = [line for line in str(error).splitlines() if line.strip(" ^")]
     assert 1 <= len(lines) <= 3, f"{len(lines)} lines: {error}"
     assert all(len(line) <= 400 for line in lines), f"a very long line: {error}"
     for word in words:
