@@ -46,6 +46,11 @@ SECTIONS: dict[str, dict[str, str]] = {
         "tag": "versions",
         "diff": "versions",
         "restore": "versions",
+        "verify": "maintenance",
+        "gc": "maintenance",
+        "vacuum": "maintenance",
+        "compact": "maintenance",
+        "checkpoint": "maintenance",
     },
     "See it": {
         "demo": "demo",
