@@ -47,8 +47,9 @@ def _state(snapshot: Snapshot) -> Mapping[str, Any]:
 def _value(snapshot: Snapshot, name: str) -> Mapping[str, Any]:
     value = _state(snapshot).get(name)
     if value is None:
+        shown = repr(name) if len(name) <= 100 else f"{name[:80]!r}... ({len(name)} characters)"
         raise MissingCollectionError(
-            f"there is no collection {name!r}",
+            f"there is no collection {shown}",
             hint=known_names(name, _state(snapshot), what="collections"),
         )
     found: Mapping[str, Any] = value
