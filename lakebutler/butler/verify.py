@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,11 +29,20 @@ from lakebutler.registry.schema import DATASET_PREFIX
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["DatasetReport", "Report", "StoredFile", "stored_files", "verify", "verify_datasets"]
+__all__ = [
+    "DatasetReport",
+    "Report",
+    "StoredFile",
+    "files_of_rows",
+    "stored_files",
+    "verify",
+    "verify_datasets",
+]
 
 _IN_MEMORY = 4 << 20
 _REMOTE_AT_ONCE = 16
 _AT_ONCE = 256
+_FILE = ("path", "size", "checksum", "dataset_type", "run", "collection")
 
 
 class StoredFile(NamedTuple):
@@ -225,15 +234,31 @@ def stored_files(snapshot: Snapshot) -> Iterator[StoredFile]:
     snapshot : `Snapshot`
         The version.
     """
-    wanted = ("path", "size", "checksum", "dataset_type", "run", "collection")
-    rows = _rows(snapshot, wanted)
-    if rows is None:
+    rows = _rows(snapshot, _FILE)
+    if rows is not None:
+        yield from files_of_rows(snapshot, [rows])
+
+
+def files_of_rows(snapshot: Snapshot, rows: Sequence[pa.Table]) -> Iterator[StoredFile]:
+    """Yield the files inside a repository that rows of its dataset tables refer to, by path.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        What is read, for messages.
+    rows : sequence of `pyarrow.Table`
+        Rows, with the columns of files.
+    """
+    import pyarrow as pa
+
+    if not rows:
         return
+    joined = pa.concat_tables([data.select(list(_FILE)) for data in rows])
     sql = (
         "SELECT path, size, checksum, count(*), min(dataset_type), min(run) FROM rows "
         "WHERE path IS NOT NULL AND collection = run GROUP BY path, size, checksum ORDER BY path"
     )
-    found = run(snapshot, sql, {"rows": rows})
+    found = run(snapshot, sql, {"rows": joined})
     for batch in found.to_batches(max_chunksize=10_000):
         yield from map(StoredFile._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
 

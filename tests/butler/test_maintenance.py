@@ -102,6 +102,13 @@ def test_damage_to_the_registry_is_named_and_stops_the_removing(local_butler: Bu
     report = look(local)
     assert ("damaged entry", last) in {(f.kind, f.object) for f in report.findings}
     assert report.damaged
+    spoil(local, "datastore/left.txt", b"left")
+    os.utime(Path(local.url) / "datastore/left.txt", (1e9, 1e9))
+    with pytest.raises(RepositoryCorruptError):
+        collect_garbage(butler.repository, delete=True)
+    with pytest.raises(RepositoryCorruptError):
+        vacuum(butler.repository, timedelta(0), offline=True, delete=True)
+    assert (Path(local.url) / "datastore/left.txt").exists()
     with pytest.raises(NotARepositoryError):
         verify(Path(local.url) / "datastore")
 

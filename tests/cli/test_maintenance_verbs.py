@@ -61,3 +61,12 @@ def test_compact_and_checkpoint_change_no_answer(repo: Path) -> None:
     assert "checkpoint of version" in succeed("-R", repo, "checkpoint").out
     assert succeed("-R", repo, "query-datasets", "*", "--collections", "*").out == before
     assert call("-R", repo, "verify").code == 0
+
+
+def test_clone_copies_all_or_some(repo: Path) -> None:
+    assert "10 datasets" in succeed("-R", repo, "clone", repo.parent / "whole").out
+    assert call("-R", repo, "clone", repo.parent / "whole").code == 3
+    some = repo.parent / "some"
+    assert "1 dataset " in succeed("-R", repo, "clone", some, "-d", "note").out
+    assert [r["name"] for r in succeed("-R", some, "query-dataset-types", "--json").json()] == ["note"]
+    assert call("-R", some, "verify").code == 0
