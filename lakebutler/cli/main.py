@@ -51,6 +51,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "vacuum": "maintenance",
         "compact": "maintenance",
         "checkpoint": "maintenance",
+        "clone": "clone",
     },
     "See it": {
         "demo": "demo",
