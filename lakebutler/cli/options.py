@@ -23,6 +23,7 @@ __all__ = [
     "collections_option",
     "find_first_option",
     "listing_options",
+    "message_option",
     "parse_data_id",
     "selection_options",
     "transfer_option",
@@ -260,6 +261,30 @@ def as_of_option(function: type_of_verb) -> type_of_verb:
         callback=keep,
         help="See the repository as it was at a version (see log) or an ISO 8601 time.",
     )(function)
+
+
+def message_option(function: type_of_verb) -> type_of_verb:
+    """Add the option ``-m/--message``, which the session keeps.
+
+    Parameters
+    ----------
+    function : callable
+        The verb.
+
+    Returns
+    -------
+    function : callable
+        The same, with the option.
+    """
+
+    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.ensure_object(Session).message = value
+
+    text = "A line to record with the commit; log shows it."
+    return click.option("-m", "--message", metavar="TEXT", expose_value=False, callback=keep, help=text)(
+        function
+    )
 
 
 def find_first_option(function: type_of_verb) -> type_of_verb:

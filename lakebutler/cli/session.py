@@ -132,6 +132,8 @@ class Session:
         REPO, where it was given by position.
     as_of : `int` or `str`, optional
         The version, tag or time at which the repository is read.
+    message : `str`, optional
+        A line to record with what the verb commits.
     """
 
     repo: str | None = None
@@ -139,6 +141,7 @@ class Session:
     progress: bool | None = None
     positional: str | None = None
     as_of: int | str | None = None
+    message: str = ""
 
     def repository(self) -> str:
         """Find the repository that this call is about.
@@ -192,7 +195,9 @@ class Session:
         """
         from lakebutler.butler.butler import Butler
 
-        return Butler.from_config(self.repository(), writeable=writeable, as_of=self.as_of, **options)
+        butler = Butler.from_config(self.repository(), writeable=writeable, as_of=self.as_of, **options)
+        butler.repository.session.note = self.message
+        return butler
 
     def watcher(self) -> Progress:
         """Who is told about progress: a bar on a terminal, else nobody."""

@@ -56,11 +56,17 @@ class Session:
         Whether changes are allowed.
     pinned : `Snapshot`, optional
         A version to stay at; no changes are possible then.
+
+    Attributes
+    ----------
+    note : `str`
+        A line to record with commits that come without one.
     """
 
     def __init__(self, lake: Lake, *, writeable: bool, pinned: Snapshot | None = None) -> None:
         self.lake = lake
         self.writeable = writeable and pinned is None
+        self.note = ""
         self._pinned = pinned
         self._open: _Open | None = None
         self._held: Snapshot | None = None
@@ -163,7 +169,7 @@ class Session:
         """
         self.require_writeable(op)
         if self._open is None:
-            snapshot = self.lake.commit(build, op=op, message=message)
+            snapshot = self.lake.commit(build, op=op, message=message or self.note)
             if self._held is not None:
                 self._held = snapshot
             return
@@ -234,6 +240,8 @@ class Session:
             return again or None
 
         op = opened.op if len(builds) == 1 else "transaction"
-        snapshot = self.lake.commit(replay, op=op, message=message, base=opened.base, change=whole)
+        snapshot = self.lake.commit(
+            replay, op=op, message=message or self.note, base=opened.base, change=whole
+        )
         if self._held is not None:
             self._held = snapshot

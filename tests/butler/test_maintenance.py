@@ -15,6 +15,7 @@ from lakebutler import (
     ButlerUserError,
     NotARepositoryError,
     ReadOnlyButlerError,
+    RepositoryCorruptError,
     SnapshotNotFoundError,
 )
 from lakebutler.butler.maintenance import collect_garbage, vacuum

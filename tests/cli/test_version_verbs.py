@@ -49,3 +49,10 @@ def test_a_version_that_is_not_there_is_named(repo: Path) -> None:
         failed = call("-R", repo, *verb)
         assert failed.code == 2
         assert verb[-1] in failed.err
+
+
+def test_what_a_verb_commits_carries_a_message(repo: Path) -> None:
+    succeed("-R", repo, "collection-chain", "best", "u/one", "-m", "the good ones")
+    succeed("-R", repo, "register-dataset-type", "other", "Text", "instrument", "--message", "for later")
+    said = [entry["message"] for entry in succeed("-R", repo, "log", "--limit", "2", "--json").json()]
+    assert said == ["for later", "the good ones"]

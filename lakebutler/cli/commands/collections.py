@@ -11,7 +11,7 @@ import click
 from lakebutler.cli import complete
 from lakebutler.cli.failure import NOTHING_FOUND
 from lakebutler.cli.names import match_collections, one_dataset_type
-from lakebutler.cli.options import Selection, selection_options
+from lakebutler.cli.options import Selection, message_option, selection_options
 from lakebutler.cli.refine import split_names
 from lakebutler.cli.select import select_datasets
 from lakebutler.cli.session import Session, counted, pass_session
@@ -36,6 +36,7 @@ _MODES = ("redefine", "extend", "remove", "prepend", "pop")
     "--flatten/--no-flatten", default=False, help="Replace children that are chains by what they hold."
 )
 @click.option("--doc", default="", help="Description of the chain, if it is new.")
+@message_option
 @pass_session
 @click.pass_context
 def collection_chain(
@@ -115,6 +116,7 @@ def _without(children: Sequence[str], positions: set[int]) -> list[str]:
 @click.command("associate", cls=Verb)
 @click.argument("collection", shell_complete=complete.collections)
 @selection_options()
+@message_option
 @pass_session
 @click.pass_context
 def associate(
@@ -145,6 +147,7 @@ def associate(
     is_flag=True,
     help="Search all children of a chained INPUT_COLLECTION, not only the first.",
 )
+@message_option
 @pass_session
 def certify_calibrations(
     session: Session,

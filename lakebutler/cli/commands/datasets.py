@@ -13,7 +13,14 @@ from lakebutler.cli import complete
 from lakebutler.cli.failure import NOTHING_FOUND
 from lakebutler.cli.files import read_table
 from lakebutler.cli.names import one_dataset_type
-from lakebutler.cli.options import Selection, as_of_option, parse_data_id, selection_options, transfer_option
+from lakebutler.cli.options import (
+    Selection,
+    as_of_option,
+    message_option,
+    parse_data_id,
+    selection_options,
+    transfer_option,
+)
 from lakebutler.cli.output import Listing, emit
 from lakebutler.cli.refine import split_names
 from lakebutler.cli.retrieve import retrieve
@@ -33,6 +40,7 @@ __all__ = ["ingest_files", "register_dataset_type", "retrieve_artifacts"]
 @click.argument("storage_class", shell_complete=complete.storage_classes)
 @click.argument("dimensions", nargs=-1, shell_complete=complete.dimensions)
 @click.option("--is-calibration/--no-is-calibration", default=False, help="Whether it may be certified.")
+@message_option
 @pass_session
 def register_dataset_type(
     session: Session,
@@ -86,6 +94,7 @@ def register_dataset_type(
     "--track-file-attrs/--no-track-file-attrs", default=True, help="Record size and checksum of each file."
 )
 @transfer_option("auto")
+@message_option
 @pass_session
 def ingest_files(
     session: Session,

@@ -9,7 +9,7 @@ import click
 
 from lakebutler.cli import complete
 from lakebutler.cli.failure import USER_ERROR
-from lakebutler.cli.options import transfer_option
+from lakebutler.cli.options import message_option, transfer_option
 from lakebutler.cli.output import Listing, emit, format_options
 from lakebutler.cli.session import Session, counted, pass_session, say
 from lakebutler.cli.verb import Verb
@@ -26,6 +26,7 @@ _SHOWN = 20
 @click.command("register-instrument", cls=Verb)
 @click.argument("instrument", nargs=-1, required=True, shell_complete=complete.cameras)
 @click.option("--update", is_flag=True, help="Change records that are there and differ.")
+@message_option
 @pass_session
 def register_instrument(session: Session, *, instrument: tuple[str, ...], update: bool) -> None:
     """Register each INSTRUMENT with its detectors and filters.
@@ -67,6 +68,7 @@ def register_instrument(session: Session, *, instrument: tuple[str, ...], update
 @click.option("--report", is_flag=True, help="List what became of every file, in the chosen format.")
 @transfer_option("auto")
 @format_options
+@message_option
 @pass_session
 @click.pass_context
 def ingest_raws(
