@@ -136,15 +136,29 @@ def _conditions(request: Request, plan: Plan, snapshot: Snapshot) -> list[str]:
     if plan.overlaps and _any(replace(plan, overlaps=()), snapshot):
         shown = "; ".join(f"{a.owner} at the time of {b.owner}" for a, b in map(_sides, plan.overlaps))
         return [f"nothing is valid when it would have to be: {shown}"]
+    return _parts(request, bare, snapshot) or ["no row satisfies all of the conditions together"]
+
+
+def _parts(request: Request, bare: Request, snapshot: Snapshot) -> list[str]:
+    """Find the parts of a condition that leave nothing, each with the governors it needs."""
+    governors = request.dimensions.universe.governor_dimensions.names
+    known = {name: value for name, value in request.data_id.items() if name in governors}
     reasons = []
     for name, value in request.data_id.items():
-        if not _part(replace(bare, data_id={name: value}), snapshot):
+        if not _part(replace(bare, data_id={**known, name: value}), snapshot):
             reasons.append(f"nothing has {name}={value!r}")
-    fixed = replace(request, conditions=())
+    if reasons:
+        return reasons
+    shown = ", ".join(f"{name}={value!r}" for name, value in request.data_id.items())
+    if not _part(replace(bare, data_id=request.data_id), snapshot):
+        return [f"nothing has all of {shown}"]
     for text, values in request.conditions:
-        if not _part(replace(fixed, conditions=((text, values),)), snapshot):
+        condition = ((text, values),)
+        if not _part(replace(bare, data_id=known, conditions=condition), snapshot):
             reasons.append(f"nothing satisfies: {text}")
-    return reasons or ["no row satisfies all of the conditions together"]
+        elif shown and not _part(replace(bare, data_id=request.data_id, conditions=condition), snapshot):
+            reasons.append(f"nothing with {shown} satisfies: {text}")
+    return reasons
 
 
 def _sides(overlap: Operation) -> tuple[ColumnRef, ColumnRef]:

@@ -172,19 +172,24 @@ def check_spatial(group: DimensionGroup, operands: Sequence[DimensionGroup]) -> 
         Raised if two families of regions are in the query and nothing relates
         their finest members: every visit with every tract is no answer.
     """
-    finest = [family.choose(group).name for family in group.spatial]
+    finest = _finest_regions(group)
     if len(finest) < 2:
         return
     graph = _Graph(finest)
     for operand in operands:
-        present = [family.choose(operand).name for family in operand.spatial]
-        graph.connect([name for name in present if name in finest])
+        graph.connect([name for name in _finest_regions(operand) if name in finest])
     if len(graph.components()) > 1:
         shown = " and ".join(repr(name) for name in finest)
         raise InvalidQueryError(
             f"relating {shown} needs a spatial join, which this version does not have",
             hint="query them one after the other, or join datasets that have both",
         )
+
+
+def _finest_regions(group: DimensionGroup) -> list[str]:
+    """Finest member of each family; pixels of two levels are no family, as no key relates them."""
+    names = {family.choose(group).name for family in group.spatial}
+    return [*(name for name in group.elements if name in names - set(group.skypix)), *group.skypix]
 
 
 def temporal_joins(

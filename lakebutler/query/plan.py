@@ -250,4 +250,7 @@ def keep_collections(plan: Plan, holds: Iterable[tuple[str, str]]) -> Plan:
         replace(search, path=tuple(item for item in search.path if (search.name, item[0]) in live))
         for search in plan.searches
     )
-    return replace(plan, searches=searches) if searches != plan.searches else plan
+    if searches == plan.searches:
+        return plan
+    fewer = replace(plan, searches=searches)
+    return replace(fewer, distinct=_may_repeat(fewer))

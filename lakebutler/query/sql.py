@@ -57,9 +57,7 @@ class _Writer:
         self.tables = frozenset(tables)
         self.parameters = Parameters()
         self.columns = Columns()
-        self.conditions: list[str] = []
         self._relations: list[str] = []
-        self._implied: set[str] = set()
 
     def expression(self, bound: Any) -> str:
         return expression(bound, self.columns, self.parameters)
@@ -71,24 +69,19 @@ class _Writer:
             alias = f"d{i}"
             self.columns.searches[search.name] = alias
             provides = {name: f"{alias}.{quote(name)}" for name in search.dimensions.required}
-            self._add(self._search(search), alias, provides, {})
+            self._add(self._search(search), alias, provides)
         for name in self._join_order():
             element = self.universe[name]
             self.columns.elements[name] = alias = quote(name)
             table = dimension_table(name)
             relation = quote(table) if table in self.tables else _empty(element)
-            # A record may leave an implied value open: that must not lose its row.
-            optional = name in self._implied
-            keys = {n: f"{alias}.{quote(n)}" for n in element.required.names}
-            implied = {n: f"{alias}.{quote(n)}" for n in element.implied.names}
-            self._implied.update(n for n in implied if n not in self.columns.dimensions)
-            self._add(relation, alias, keys, implied, optional=optional)
+            names = (*element.required.names, *element.implied.names)
+            self._add(relation, alias, {n: f"{alias}.{quote(n)}" for n in names})
         for name in self.plan.unions:
-            self._add(self._union(name), quote(name), {name: f"{quote(name)}.{quote(name)}"}, {})
+            self._add(self._union(name), quote(name), {name: f"{quote(name)}.{quote(name)}"})
         sql = "\n".join(self._relations) or "(SELECT 1)"
         bounds = [*self.plan.overlaps, *([self.plan.where] if self.plan.where is not None else [])]
-        conditions = [*self.conditions, *(self.expression(bound) for bound in bounds)]
-        return sql + (f"\nWHERE {' AND '.join(conditions)}" if conditions else "")
+        return sql + (f"\nWHERE {' AND '.join(map(self.expression, bounds))}" if bounds else "")
 
     def _join_order(self) -> list[str]:
         """Order in which each table shares a column with what is there, where one can."""
@@ -107,30 +100,17 @@ class _Writer:
         required = set(self.universe[name].required.names)
         return 2 * (required <= have) + bool(required & have)
 
-    def _add(
-        self,
-        relation: str,
-        alias: str,
-        keys: Mapping[str, str],
-        implied: Mapping[str, str],
-        *,
-        optional: bool = False,
-    ) -> None:
+    def _add(self, relation: str, alias: str, provides: Mapping[str, str]) -> None:
         have = self.columns.dimensions
-        on = [f"{have[name]} = {column}" for name, column in keys.items() if name in have]
-        same = [f"{have[name]} = {column}" for name, column in implied.items() if name in have]
-        if optional:
-            self.conditions += same
-        else:
-            on += same
+        on = [f"{have[name]} = {column}" for name, column in provides.items() if name in have]
         text = f"{relation} AS {alias}"
         if not self._relations:
             self._relations.append(text)
         elif on:
-            self._relations.append(f"{'LEFT ' if optional else ''}JOIN {text} ON {' AND '.join(on)}")
+            self._relations.append(f"JOIN {text} ON {' AND '.join(on)}")
         else:
             self._relations.append(f"CROSS JOIN {text}")
-        for name, column in (*keys.items(), *implied.items()):
+        for name, column in provides.items():
             have.setdefault(name, column)
 
     def _search(self, search: DatasetSearch) -> str:

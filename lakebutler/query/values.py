@@ -99,11 +99,10 @@ def members(value: Any) -> list[Any] | None:
     members : `list` or `None`
         `None` if the value is a single one.
     """
-    if isinstance(value, str | bytes | Mapping | Timespan):
+    shape = getattr(value, "shape", None)
+    if isinstance(value, str | bytes | Mapping | Timespan) or shape == ():
         return None
-    if isinstance(value, Collection) or getattr(value, "shape", ()) != ():
-        return list(value)
-    return None
+    return list(value) if isinstance(value, Collection) or shape is not None else None
 
 
 def convert(value: Constant, kind: str) -> Constant | None:

@@ -69,12 +69,14 @@ def reason(request: Request, ours: Any, theirs: Any) -> str | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("count", nargs="?", type=int, default=400)
     parser.add_argument("seed", nargs="?", type=int, default=1)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    other = os.environ.get("PY_daf_butler")
+    other = os.environ.get("PY_daf_butler")  # noqa: SIM112 (the name that the benchmark has)
     if not other:
         print("PY_daf_butler is not set: nothing to compare with")
         return 0
@@ -89,12 +91,12 @@ def main() -> int:
         counts[why or "UNEXPLAINED"] += 1
         if why is None:
             print(json.dumps(request), "\n  here: ", json.dumps(mine), "\n  there:", json.dumps(yours))
-        elif mine == yours and 0 < len(mine) <= 12:
+        elif mine == yours and 0 < len(mine) <= 6:
             agreed.append({**request, "answer": mine})
     for why, count in counts.most_common():
         print(f"{count:5d}  {why}")
     if options.write:
-        options.write.write_text("[\n" + ",\n".join(json.dumps(case) for case in agreed) + "\n]\n")
+        options.write.write_text("[\n" + ",\n".join(json.dumps(case) for case in agreed[:150]) + "\n]\n")
     return 1 if counts["UNEXPLAINED"] else 0
 
 

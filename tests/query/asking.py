@@ -41,16 +41,41 @@ _COMPARED = {
     "detector.purpose": ("detector", ["SCIENCE", "GUIDER"]),
 }
 _TIMESPANS = ["exposure.timespan", "visit.timespan", "day_obs.timespan"]
-_TIMES = ["2020-01-01T00:30:00", "2020-01-01T02:00:00", "2020-01-01T03:30:00", "2020-01-02T06:30:00", "2020-01-07"]
+_TIMES = [
+    "2020-01-01T00:30:00",
+    "2020-01-01T02:00:00",
+    "2020-01-01T03:30:00",
+    "2020-01-02T06:30:00",
+    "2020-01-07",
+]
 _SEARCHES = [
-    ("raw", ["A/raw"]), ("raw", ["raws"]), ("raw", ["tag", "chain"]), ("calexp", ["chain"]), ("calexp", ["back"]),
-    ("bias", ["calib"]), ("bias", ["calibs"]), ("bias", ["calib2", "calibs/one"]), ("flat", ["calibs"]),
-    ("flat", ["calib"]), ("camera", ["calib"]), ("nightly", ["back"]), ("coadd", ["coadds"]),
-]  # fmt: skip
+    ("raw", ["A/raw"]),
+    ("raw", ["raws"]),
+    ("raw", ["tag", "chain"]),
+    ("calexp", ["chain"]),
+    ("calexp", ["back"]),
+    ("bias", ["calib"]),
+    ("bias", ["calibs"]),
+    ("bias", ["calib2", "calibs/one"]),
+    ("flat", ["calibs"]),
+    ("flat", ["calib"]),
+    ("camera", ["calib"]),
+    ("nightly", ["back"]),
+    ("coadd", ["coadds"]),
+]
 _DIMENSIONS = [
-    ["exposure"], ["detector"], ["exposure", "detector"], ["visit"], ["visit", "exposure"], ["band"],
-    ["physical_filter"], ["instrument"], ["visit", "visit_system"], ["day_obs"], ["exposure", "physical_filter"],
-]  # fmt: skip
+    ["exposure"],
+    ["detector"],
+    ["exposure", "detector"],
+    ["visit"],
+    ["visit", "exposure"],
+    ["band"],
+    ["physical_filter"],
+    ["instrument"],
+    ["visit", "visit_system"],
+    ["day_obs"],
+    ["exposure", "physical_filter"],
+]
 _ELEMENTS = ["exposure", "visit", "detector", "physical_filter", "day_obs", "visit_definition", "instrument"]
 
 
@@ -77,11 +102,19 @@ def _atom(rng: random.Random) -> str:
         return f"{rng.choice(_TIMESPANS)} OVERLAPS {right}"
     if form == 10:
         left = rng.choice(["exposure", "detector", "exposure.seq_num", "visit"])
-        return f"({left} * {rng.randint(1, 3)} + {rng.randint(0, 4)}) {rng.choice('=<>')} {rng.randint(1, 12)}"
+        return (
+            f"({left} * {rng.randint(1, 3)} + {rng.randint(0, 4)}) {rng.choice('=<>')} {rng.randint(1, 12)}"
+        )
     return rng.choice(
-        ["exposure.can_see_sky", "exposure.has_simulated", "GLOB(detector.full_name, 'R?_S*')",
-         "GLOB(exposure.target_name, 'M*')", "exposure % 2 = 1", "detector / 2 < 1"]
-    )  # fmt: skip
+        [
+            "exposure.can_see_sky",
+            "exposure.has_simulated",
+            "GLOB(detector.full_name, 'R?_S*')",
+            "GLOB(exposure.target_name, 'M*')",
+            "exposure % 2 = 1",
+            "detector / 2 < 1",
+        ]
+    )
 
 
 def _condition(rng: random.Random, depth: int = 2) -> str:
@@ -136,7 +169,11 @@ def _ask(butler: Any, request: Request) -> list[list[Any]]:
     with butler.query() as query:
         for name, collections in arguments.pop("joins", []):
             query = query.join_dataset_search(name, collections)
-        results = {"datasets": query.datasets, "data_ids": query.data_ids, "records": query.dimension_records}[kind]
+        results = {
+            "datasets": query.datasets,
+            "data_ids": query.data_ids,
+            "records": query.dimension_records,
+        }[kind]
         positional = [arguments.pop(k) for k in ("dataset_type", "dimensions", "element") if k in arguments]
         found = results(*positional, **arguments)
         if where or binds:

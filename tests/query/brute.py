@@ -41,14 +41,18 @@ def rows(universe: DimensionUniverse, names: Iterable[str]) -> Iterator[Row]:
     """
     group = universe.conform(names)
     tables = [(name, records(name)) for name in group.names if universe[name].has_own_table]
-    tables += [(name, records(name)) for name in _RELATIONS if set(universe[name].required.names) <= set(group.names)]
+    tables += [
+        (name, records(name)) for name in _RELATIONS if set(universe[name].required.names) <= set(group.names)
+    ]
     bands = {record["band"] for record in records("physical_filter")}
     free = [{"band": band} for band in sorted(bands)] if "band" in group.names else [{}]
     for start in free:
         yield from _extend(universe, dict(start), tables)
 
 
-def _extend(universe: DimensionUniverse, row: Row, tables: list[tuple[str, list[dict[str, Any]]]]) -> Iterator[Row]:
+def _extend(
+    universe: DimensionUniverse, row: Row, tables: list[tuple[str, list[dict[str, Any]]]]
+) -> Iterator[Row]:
     if not tables:
         yield row
         return
@@ -104,7 +108,9 @@ def memberships(dataset_type: str, collection: str) -> list[tuple[tuple[Any, ...
 # ----------------------------------------------------------------------- queries
 
 
-def data_ids(universe: DimensionUniverse, result: Iterable[str], used: Iterable[str], where: Condition) -> set[Any]:
+def data_ids(
+    universe: DimensionUniverse, result: Iterable[str], used: Iterable[str], where: Condition
+) -> set[Any]:
     """Required values of the data IDs that a query finds."""
     wanted = universe.conform(result)
     return {
@@ -138,7 +144,9 @@ def datasets(
     calibrations = any(KINDS[name] == "CALIBRATION" for name in path)
     when = next((name for name in FINEST if name in group.names), None) if not own.temporal else None
     found: dict[tuple[Any, ...], list[tuple[int, tuple[Any, ...], str]]] = {}
-    all_members = [(rank, member) for rank, name in enumerate(path) for member in memberships(dataset_type, name)]
+    all_members = [
+        (rank, member) for rank, name in enumerate(path) for member in memberships(dataset_type, name)
+    ]
     for row in rows(universe, group.names):
         for rank, (value, run, span) in all_members:
             if any(row[key] != v for key, v in zip(keys, value, strict=True)):

@@ -80,7 +80,25 @@ TIMESPANS = [
     column("day_obs.timespan", "day_obs"),
 ]
 
-_WORDS = ["A", "B", "g", "r", "z", "r1", "g1", "M31", "it's", "", "science", "R0", "R0_S0", "s%1", "SCIENCE", "A-101", "é"]
+_WORDS = [
+    "A",
+    "B",
+    "g",
+    "r",
+    "z",
+    "r1",
+    "g1",
+    "M31",
+    "it's",
+    "",
+    "science",
+    "R0",
+    "R0_S0",
+    "s%1",
+    "SCIENCE",
+    "A-101",
+    "é",
+]
 _PATTERNS = ["*", "R?_S?", "M*", "*s*", "[R]0*", "?", "s%*", "A-10?", "r\\*", "group*"]
 _LIKE = ["%", "R_", "M%", "%s%", "s%1", "_", "R0\\_S0", "it's"]
 
@@ -228,7 +246,9 @@ moments = _hours.map(moment)
 
 
 def _span(parts: tuple[Term | None, Term | None]) -> Term:
-    ends = [Term("NULL", lambda _, v=v: v) if t is None else t for t, v in zip(parts, (MIN, MAX), strict=True)]
+    ends = [
+        Term("NULL", lambda _, v=v: v) if t is None else t for t, v in zip(parts, (MIN, MAX), strict=True)
+    ]
     return join("({}, {})", tuple(ends), lambda a, b: (a, b))
 
 
@@ -257,17 +277,27 @@ atoms = st.one_of(
     st.tuples(st.sampled_from(INTEGERS), st.sampled_from(["=", "!="]), constants(integers)).map(_compare),
     st.tuples(st.sampled_from(STRINGS), _symbols, constants(words) | st.sampled_from(STRINGS)).map(_compare),
     st.tuples(bounds, _symbols, moments | bounds).map(_compare),
-    st.tuples(st.sampled_from(INTEGERS), st.lists(constants(integers), min_size=1, max_size=4),
-              st.booleans(), st.booleans(), _stride).map(_in),
-    st.tuples(st.sampled_from(STRINGS), st.lists(constants(words), min_size=1, max_size=3),
-              st.booleans(), st.booleans(), st.none()).map(_in),
+    st.tuples(
+        st.sampled_from(INTEGERS),
+        st.lists(constants(integers), min_size=1, max_size=4),
+        st.booleans(),
+        st.booleans(),
+        _stride,
+    ).map(_in),
+    st.tuples(
+        st.sampled_from(STRINGS),
+        st.lists(constants(words), min_size=1, max_size=3),
+        st.booleans(),
+        st.booleans(),
+        st.none(),
+    ).map(_in),
     st.tuples(st.sampled_from(STRINGS), st.sampled_from(_LIKE), st.booleans()).map(_like),
     st.tuples(st.sampled_from(STRINGS), st.sampled_from(_PATTERNS)).map(_glob),
     st.tuples(st.sampled_from(INTEGERS + FLOATS + STRINGS + TIMESPANS), _nulls).map(_null),
     st.tuples(numbers(0), numbers(0), numbers(0), st.booleans()).map(_between),
     st.tuples(spans, spans).map(_overlaps),
     st.sampled_from(BOOLEANS),
-)  # fmt: skip
+)
 
 
 def _logical(parts: tuple[str, list[Term]]) -> Term:

@@ -77,9 +77,30 @@ RECORDS: list[tuple[str, list[dict[str, Any]]]] = [
     (
         "detector",
         [
-            {"instrument": "A", "id": 0, "full_name": "R0_S0", "raft": "R0", "name_in_raft": "S0", "purpose": "SCIENCE"},
-            {"instrument": "A", "id": 1, "full_name": "R0_S1", "raft": "R0", "name_in_raft": "S1", "purpose": "SCIENCE"},
-            {"instrument": "A", "id": 2, "full_name": "R1_S0", "raft": "R1", "name_in_raft": "S0", "purpose": "SCIENCE"},
+            {
+                "instrument": "A",
+                "id": 0,
+                "full_name": "R0_S0",
+                "raft": "R0",
+                "name_in_raft": "S0",
+                "purpose": "SCIENCE",
+            },
+            {
+                "instrument": "A",
+                "id": 1,
+                "full_name": "R0_S1",
+                "raft": "R0",
+                "name_in_raft": "S1",
+                "purpose": "SCIENCE",
+            },
+            {
+                "instrument": "A",
+                "id": 2,
+                "full_name": "R1_S0",
+                "raft": "R1",
+                "name_in_raft": "S0",
+                "purpose": "SCIENCE",
+            },
             {"instrument": "A", "id": 3, "full_name": "guide", "purpose": "GUIDER"},
             {"instrument": "B", "id": 0, "full_name": "n1"},
             {"instrument": "B", "id": 1, "full_name": "s%1", "purpose": "SCIENCE"},
@@ -98,20 +119,72 @@ RECORDS: list[tuple[str, list[dict[str, Any]]]] = [
     (
         "exposure",
         [
-            _exposure("A", 1, "g1", 0, 1, exposure_time=30.0, observation_type="science", seq_num=1, can_see_sky=True,
-                      has_simulated=False, target_name="M31", tracking_ra=10.5, science_program="P1"),
-            _exposure("A", 2, "g1", 0, 2, exposure_time=30.0, observation_type="science", seq_num=2, can_see_sky=True,
-                      target_name="M31", tracking_ra=-3.25, science_program="P1"),
-            _exposure("A", 3, "r1", 0, 3, exposure_time=15.5, observation_type="science", seq_num=3, can_see_sky=True,
-                      target_name="it's", science_program="P2"),
-            _exposure("A", 4, "r1", 0, 5, exposure_time=0.0, observation_type="bias", seq_num=4, can_see_sky=False),
-            _exposure("A", 5, "g2", 1, 30, exposure_time=60.0, observation_type="flat", seq_num=1, can_see_sky=False),
+            _exposure(
+                "A",
+                1,
+                "g1",
+                0,
+                1,
+                exposure_time=30.0,
+                observation_type="science",
+                seq_num=1,
+                can_see_sky=True,
+                has_simulated=False,
+                target_name="M31",
+                tracking_ra=10.5,
+                science_program="P1",
+            ),
+            _exposure(
+                "A",
+                2,
+                "g1",
+                0,
+                2,
+                exposure_time=30.0,
+                observation_type="science",
+                seq_num=2,
+                can_see_sky=True,
+                target_name="M31",
+                tracking_ra=-3.25,
+                science_program="P1",
+            ),
+            _exposure(
+                "A",
+                3,
+                "r1",
+                0,
+                3,
+                exposure_time=15.5,
+                observation_type="science",
+                seq_num=3,
+                can_see_sky=True,
+                target_name="it's",
+                science_program="P2",
+            ),
+            _exposure(
+                "A", 4, "r1", 0, 5, exposure_time=0.0, observation_type="bias", seq_num=4, can_see_sky=False
+            ),
+            _exposure(
+                "A", 5, "g2", 1, 30, exposure_time=60.0, observation_type="flat", seq_num=1, can_see_sky=False
+            ),
             _exposure("A", 6, "r1", 1, None, observation_type="science", seq_num=2, target_name=""),
             _exposure("B", 1, "r9", 0, 4, exposure_time=10.0, observation_type="science", seq_num=1),
-            _exposure("B", 2, "z9", 0, 6, exposure_time=20.0, observation_type="dark", seq_num=2, can_see_sky=False),
-            _exposure("B", 30, "z9", 5, 130, exposure_time=20.0, observation_type="science", seq_num=1, can_see_sky=True),
+            _exposure(
+                "B", 2, "z9", 0, 6, exposure_time=20.0, observation_type="dark", seq_num=2, can_see_sky=False
+            ),
+            _exposure(
+                "B",
+                30,
+                "z9",
+                5,
+                130,
+                exposure_time=20.0,
+                observation_type="science",
+                seq_num=1,
+                can_see_sky=True,
+            ),
         ],
-    ),  # fmt: skip
+    ),
     (
         "visit_system",
         [
@@ -167,7 +240,7 @@ RECORDS: list[tuple[str, list[dict[str, Any]]]] = [
             {"skymap": "discrete", "tract": 0, "id": 0, "cell_x": 0, "cell_y": 0},
         ],
     ),
-]  # fmt: skip
+]
 
 # Name, dimensions, whether it is a calibration.
 DATASET_TYPES: list[tuple[str, tuple[str, ...], bool]] = [
@@ -220,21 +293,40 @@ DATASETS: list[tuple[str, str, list[tuple[Any, ...]]]] = [
     ("flat", "calibs/one", [("A", 0, "g1"), ("A", 0, "r1"), ("A", 1, "g1"), ("B", 0, "r9")]),
     ("flat", "calibs/two", [("A", 0, "g1")]),
     ("camera", "calibs/one", [("A",), ("B",)]),
-    ("coadd", "coadds", [("rings", 4, 0, "g"), ("rings", 4, 0, "r"), ("rings", 5, 0, "g"), ("discrete", 0, 0, "z")]),
+    (
+        "coadd",
+        "coadds",
+        [("rings", 4, 0, "g"), ("rings", 4, 0, "r"), ("rings", 5, 0, "g"), ("discrete", 0, 0, "z")],
+    ),
     ("config", "u/one", [()]),
     ("config", "u/two", [()]),
     ("nightly", "u/one", [("A", DAY), ("B", DAY + 5)]),
-]  # fmt: skip
+]
 
 # Collection, members: dataset type, run, data ID.
 TAGS: list[tuple[str, list[tuple[str, str, tuple[Any, ...]]]]] = [
-    ("tag", [("raw", "A/raw", ("A", 1, 0)), ("raw", "A/raw", ("A", 3, 1)), ("calexp", "u/one", ("A", 101, 0)),
-             ("bias", "calibs/two", ("A", 1))]),
-]  # fmt: skip
+    (
+        "tag",
+        [
+            ("raw", "A/raw", ("A", 1, 0)),
+            ("raw", "A/raw", ("A", 3, 1)),
+            ("calexp", "u/one", ("A", 101, 0)),
+            ("bias", "calibs/two", ("A", 1)),
+        ],
+    ),
+]
 
 # Collection, begin and end (hours since 2020-01-01), members.
 CERTIFIED: list[tuple[str, tuple[float | None, float | None], list[tuple[str, str, tuple[Any, ...]]]]] = [
-    ("calib", (0, 2), [("bias", "calibs/one", ("A", 0)), ("bias", "calibs/one", ("A", 1)), ("bias", "calibs/one", ("B", 0))]),
+    (
+        "calib",
+        (0, 2),
+        [
+            ("bias", "calibs/one", ("A", 0)),
+            ("bias", "calibs/one", ("A", 1)),
+            ("bias", "calibs/one", ("B", 0)),
+        ],
+    ),
     ("calib", (2.5, None), [("bias", "calibs/two", ("A", 0))]),
     ("calib", (10, 40), [("bias", "calibs/two", ("A", 1))]),
     ("calib", (None, None), [("dark", "calibs/one", ("A", 0)), ("camera", "calibs/one", ("A",))]),
@@ -243,7 +335,7 @@ CERTIFIED: list[tuple[str, tuple[float | None, float | None], list[tuple[str, st
     ("calib2", (None, 3), [("bias", "calibs/two", ("A", 0)), ("bias", "calibs/two", ("A", 2))]),
     ("calib2", (None, None), [("flat", "calibs/two", ("A", 0, "g1"))]),
     ("calib2", (3, 5), [("dark", "calibs/one", ("A", 1))]),
-]  # fmt: skip
+]
 
 
 def fill(butler: Any, package: Any) -> dict[tuple[str, str, tuple[Any, ...]], Any]:

@@ -44,7 +44,9 @@ def _where(term: Term) -> Callable[[brute.Row], Any]:
     ),
     conditions,
 )
-def test_random_conditions_find_the_data_ids_that_loops_find(butler: Butler, dimensions: list[str], term: Term) -> None:
+def test_random_conditions_find_the_data_ids_that_loops_find(
+    butler: Butler, dimensions: list[str], term: Term
+) -> None:
     wanted = brute.data_ids(butler.dimensions, dimensions, _used(term), term.value)
     with butler.query() as query:
         results = query.data_ids(dimensions).where(f"{ANY_INSTRUMENT}({term.text})", bind=term.binds)
@@ -56,7 +58,9 @@ def test_random_conditions_find_the_data_ids_that_loops_find(butler: Butler, dim
 
 
 @given(
-    st.sampled_from(["exposure", "visit", "detector", "physical_filter", "instrument", "day_obs", "visit_definition"]),
+    st.sampled_from(
+        ["exposure", "visit", "detector", "physical_filter", "instrument", "day_obs", "visit_definition"]
+    ),
     conditions,
 )
 def test_random_conditions_find_the_records_that_loops_find(butler: Butler, element: str, term: Term) -> None:
