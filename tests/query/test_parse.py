@@ -208,9 +208,9 @@ def test_a_caret_points_into_the_right_line_and_long_lines_are_cut() -> None:
 
 
 WORDS = (
-    "exposure visit.name detector instrument = != < >= AND OR NOT IN IS NULL BETWEEN LIKE OVERLAPS ( ) , 1 2.5 "
-    "1..3 'a' 'it''s' T'2020-01-01' T'x' :b :list GLOB UUID CIRCLE + - * / % exposure.timespan .begin timespan.end "
-    "TRUE band 'r' can_see_sky target_name seq_num raw.run visit.region & ; \" \\ é \x00"
+    "exposure visit.name detector instrument = != < >= AND OR NOT IN IS NULL BETWEEN LIKE OVERLAPS ( ) , 1 "
+    "2.5 1..3 'a' 'it''s' T'2020-01-01' T'x' :b :list GLOB UUID CIRCLE + - * / % exposure.timespan .begin "
+    "timespan.end TRUE band 'r' can_see_sky target_name seq_num raw.run visit.region & ; \" \\ é \x00"
 )
 PIECES = st.sampled_from(WORDS.split(" "))
 BINDS = {"b": 1, "list": [1, 2]}
