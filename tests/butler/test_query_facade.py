@@ -164,6 +164,10 @@ def test_sql_reads_views_of_a_persons_names(butler: Butler, notes: list[DatasetR
         "JOIN exposure e USING (instrument, exposure) GROUP BY 1 ORDER BY 1"
     )
     assert joined.to_pylist() == [{"f": "Cam1-g", "n": 2}, {"f": "Cam1-r", "n": 4}]
+    one = sql("SELECT exposure FROM note WHERE id = ?", [notes[2].id]).to_pylist()
+    assert one == [{"exposure": 102}]
+    twice = sql("SELECT count(*) AS n FROM note a JOIN note b USING (id)").to_pylist()
+    assert twice == [{"n": 6}]
     names = sql("SELECT name FROM collection").column("name").to_pylist()
     assert "u/test" in names
     assert "note" in sql("SELECT name FROM dataset_type").column("name").to_pylist()
@@ -185,7 +189,7 @@ def test_sql_reads_views_of_a_persons_names(butler: Butler, notes: list[DatasetR
         "ATTACH '/tmp/x.db'",
         "INSTALL httpfs",
         "SET enable_external_access = true",
-        "PRAGMA database_list",
+        "PRAGMA enable_profiling",
     ],
 )
 def test_sql_only_reads_the_repository(
