@@ -173,9 +173,6 @@ class Files(ABC):
         """
 
     @abstractmethod
-    def local_path(self, path: str) -> str | None:
-        """Local path of a file; `None` where files are not local.
-    @abstractmethod
     def walk(self, folder: str) -> Iterator[FileInfo]:
         """Yield the files in a folder and in those below it, in no particular order.
 
@@ -191,6 +188,9 @@ class Files(ABC):
             nowhere.
         """
 
+    @abstractmethod
+    def local_path(self, path: str) -> str | None:
+        """Local path of a file; `None` where files are not local.
 
         Parameters
         ----------
