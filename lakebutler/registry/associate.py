@@ -94,7 +94,12 @@ def check_present(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[Data
 
 
 def associate(
-    snapshot: Snapshot, collection: str, refs: Sequence[DatasetRef], when: datetime.datetime, *, replace: bool = True
+    snapshot: Snapshot,
+    collection: str,
+    refs: Sequence[DatasetRef],
+    when: datetime.datetime,
+    *,
+    replace: bool = True,
 ) -> Change | None:
     """Build the addition of datasets to a tag.
 
@@ -182,7 +187,9 @@ def _holders(
                 few[i] = row[id_index]
         return few
     names = sorted({ref.datasetType.name for ref in refs})
-    if not any(rows and s[1] == collection and s[0] in names for s, rows in snapshot.scopes(layout.table).items()):
+    if not any(
+        rows and s[1] == collection and s[0] in names for s, rows in snapshot.scopes(layout.table).items()
+    ):
         return {}
     found = snapshot.match(
         layout.table,

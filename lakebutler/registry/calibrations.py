@@ -50,7 +50,11 @@ def _require_calibration(dataset_type: DatasetType, verb: str) -> None:
 
 
 def certify(
-    snapshot: Snapshot, collection: str, refs: Sequence[DatasetRef], timespan: Timespan, when: datetime.datetime
+    snapshot: Snapshot,
+    collection: str,
+    refs: Sequence[DatasetRef],
+    timespan: Timespan,
+    when: datetime.datetime,
 ) -> Change | None:
     """Build the certification of calibrations for a validity range.
 

@@ -16,7 +16,16 @@ from lakebutler.registry.schema import DatasetLayout
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FILE_COLUMNS", "FileRow", "NO_FILE", "batch_rows", "batch_table", "file_of", "key_table", "row_to_ref"]
+__all__ = [
+    "FILE_COLUMNS",
+    "FileRow",
+    "NO_FILE",
+    "batch_rows",
+    "batch_table",
+    "file_of",
+    "key_table",
+    "row_to_ref",
+]
 
 
 class FileRow(NamedTuple):
@@ -72,7 +81,9 @@ def file_of(layout: DatasetLayout, row: Sequence[Any]) -> FileRow | None:
     return file if file.path is not None or file.uri is not None else None
 
 
-def row_to_ref(layout: DatasetLayout, dataset_type: DatasetType, row: Sequence[Any], data_id: DataCoordinate) -> DatasetRef:
+def row_to_ref(
+    layout: DatasetLayout, dataset_type: DatasetType, row: Sequence[Any], data_id: DataCoordinate
+) -> DatasetRef:
     """Make the reference of a row.
 
     Parameters
@@ -91,7 +102,9 @@ def row_to_ref(layout: DatasetLayout, dataset_type: DatasetType, row: Sequence[A
     ref : `DatasetRef`
         The reference.
     """
-    return DatasetRef(dataset_type, data_id, run=row[layout.index("run")], id=row[layout.index("id")], conform=False)
+    return DatasetRef(
+        dataset_type, data_id, run=row[layout.index("run")], id=row[layout.index("id")], conform=False
+    )
 
 
 def batch_rows(

@@ -46,7 +46,9 @@ class RecordCache:
         self.universe = universe
         self._kept: dict[str, _Kept] = {}
 
-    def fetch(self, snapshot: Snapshot, element: DimensionElement, key: tuple[Any, ...]) -> DimensionRecord | None:
+    def fetch(
+        self, snapshot: Snapshot, element: DimensionElement, key: tuple[Any, ...]
+    ) -> DimensionRecord | None:
         """Fetch one record.
 
         Parameters
@@ -104,7 +106,14 @@ def _stamp(snapshot: Snapshot, table: str) -> tuple[tuple[int, ...], ...]:
     """What changes whenever the rows of a table do; empty if there is no such table."""
     return tuple(
         [
-            (id(layer), len(layer.store.rows), layer.tombstones.count, len(layer.slots), len(layer.deletes), place and stamp)
+            (
+                id(layer),
+                len(layer.store.rows),
+                layer.tombstones.count,
+                len(layer.slots),
+                len(layer.deletes),
+                place and stamp,
+            )
             for place, (layer, stamp) in enumerate(snapshot.view(table).layers)
         ]
     ) or ((0,),)
@@ -233,7 +242,9 @@ def _choices(value: Any, known: Sequence[Any], what: str) -> str:
     return f"known {what} values: {shown}{rest}"
 
 
-def check_exist(snapshot: Snapshot, cache: RecordCache, group: DimensionGroup, keys: Iterable[tuple[Any, ...]]) -> None:
+def check_exist(
+    snapshot: Snapshot, cache: RecordCache, group: DimensionGroup, keys: Iterable[tuple[Any, ...]]
+) -> None:
     """Refuse data IDs whose required dimensions have no records.
 
     Parameters
@@ -260,7 +271,9 @@ def check_exist(snapshot: Snapshot, cache: RecordCache, group: DimensionGroup, k
         element = group.universe.dimensions[name]
         if not element.has_own_table:
             continue
-        distinct: set[tuple[Any, ...]] = set(zip(*[columns[position[n]] for n in element.required.names], strict=True))
+        distinct: set[tuple[Any, ...]] = set(
+            zip(*[columns[position[n]] for n in element.required.names], strict=True)
+        )
         missing = _missing(snapshot, cache, element, distinct)
         if missing is not None:
             raise _no_record(element, dict(zip(element.required.names, missing, strict=True)), snapshot)
@@ -339,7 +352,8 @@ def insert_records(
     """
     if not element.has_own_table:
         raise DimensionNameError(
-            f"{element.name!r} has no records of its own", hint="its values come with those of other dimensions"
+            f"{element.name!r} has no records of its own",
+            hint="its values come with those of other dimensions",
         )
     if not records:
         return None
@@ -404,14 +418,18 @@ def _check_references(
             continue
         fields = tuple(target.required.names)
         keys = {
-            key for record in records if None not in (key := tuple([_value(record, field) for field in fields]))
+            key
+            for record in records
+            if None not in (key := tuple([_value(record, field) for field in fields]))
         }
         missing = _missing(snapshot, cache, target, keys)
         if missing is not None:
             error = _no_record(target, dict(zip(fields, missing, strict=True)), snapshot)
             raise DimensionValueError(
                 f"cannot insert {element.name} records: {error.message}",
-                hint=error.hint if snapshot.schemas().get(dimension_table(name)) else f"insert the {name} first",
+                hint=error.hint
+                if snapshot.schemas().get(dimension_table(name))
+                else f"insert the {name} first",
             )
 
 
@@ -422,7 +440,9 @@ def _value(record: DimensionRecord, name: str) -> Any:
     return getattr(record, name)
 
 
-def _check_alternates(snapshot: Snapshot, element: DimensionElement, records: Sequence[DimensionRecord]) -> None:
+def _check_alternates(
+    snapshot: Snapshot, element: DimensionElement, records: Sequence[DimensionRecord]
+) -> None:
     if not isinstance(element, Dimension):
         return
     required = tuple(element.required.names)

@@ -183,5 +183,9 @@ def dimension_schema(element: DimensionElement) -> TableSchema:
     keys = tuple(element.required.names)
     columns = tuple(Column(name, kind, name not in keys) for name, kind in element_columns(element))
     return TableSchema(
-        name=dimension_table(element.name), columns=columns, sort=keys, scope=keys[: min(1, len(keys) - 1)], id=None
+        name=dimension_table(element.name),
+        columns=columns,
+        sort=keys,
+        scope=keys[: min(1, len(keys) - 1)],
+        id=None,
     )

@@ -126,10 +126,10 @@ def _state_views() -> list[View]:
 def _dimension_view(name: str, table: str, columns: list[str]) -> View:
     extra = ""
     if "timespan_begin" in columns:
-        extra = (
-            ", make_timestamp_ns(timespan_begin) AS begin_tai, make_timestamp_ns(timespan_end) AS end_tai"
-        )
-    return View(name, f"SELECT *{extra} FROM {_quote(table)}", f"records of the dimension {name}; times are TAI")
+        extra = ", make_timestamp_ns(timespan_begin) AS begin_tai, make_timestamp_ns(timespan_end) AS end_tai"
+    return View(
+        name, f"SELECT *{extra} FROM {_quote(table)}", f"records of the dimension {name}; times are TAI"
+    )
 
 
 def _all_datasets(tables: list[str]) -> list[View]:
@@ -141,7 +141,8 @@ def _all_datasets(tables: list[str]) -> list[View]:
         for table in tables
     )
     membership = " UNION ALL ".join(
-        f"SELECT collection, dataset_type, id, run, valid_begin, valid_end FROM {_quote(table)}" for table in tables
+        f"SELECT collection, dataset_type, id, run, valid_begin, valid_end FROM {_quote(table)}"
+        for table in tables
     )
     return [
         View("dataset", datasets, "datasets of all types"),
