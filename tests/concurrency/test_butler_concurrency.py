@@ -16,6 +16,7 @@ from tests.concurrency.worker import CAM, content, read, write
 from tests.s3server import S3Server, s3_server  # noqa: F401
 
 PROCESSES = 8
+PATIENCE = 3000  # seconds; pytest's own limit is shorter where the sizes are small
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.concurrency.worker", "lakebutler.butler.butler", "pyarrow.parquet"])
 
@@ -68,7 +69,7 @@ def run_all(place: Place, work: list[tuple[str, range]], *, readers: int) -> Out
     ]
     for process in (*writers, *watchers):
         process.start()
-    said = [results.get(timeout=250) for _ in writers]
+    said = [results.get(timeout=PATIENCE) for _ in writers]
     stop.set()
     said += [results.get(timeout=60) for _ in watchers]
     for process in (*writers, *watchers):
