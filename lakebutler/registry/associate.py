@@ -141,7 +141,8 @@ def associate(
         taken = [ref for i, ref in enumerate(part) if i in holders and holders[i] != ref.id]
         if taken and not replace:
             raise ConflictingDefinitionError(
-                f"{taken[0].datasetType.name} {taken[0].dataId} is in {collection!r} already, as another dataset",
+                f"{taken[0].datasetType.name} {taken[0].dataId} is in {collection!r} already, "
+                "as another dataset",
                 hint="allow it to be replaced, or disassociate it first",
             )
         if not fresh:
@@ -154,7 +155,7 @@ def associate(
             change.delete(layout.table, layout.key_columns, keys)
         if len(fresh) <= SMALL:
             change.append_rows(
-                layout.table, batch_rows(layout, fresh, [NO_FILE] * len(fresh), when, collection=collection)
+                layout.table, batch_rows(fresh, [NO_FILE] * len(fresh), when, collection=collection)
             )
         else:
             change.append_table(layout.table, batch_table(layout, fresh, None, when, collection=collection))

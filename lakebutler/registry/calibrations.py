@@ -104,7 +104,7 @@ def certify(
         for scope in {(ref.datasetType.name, collection) for ref in part}:
             change.touch(layout.table, scope)
         if len(part) <= SMALL:
-            rows = batch_rows(layout, part, [NO_FILE] * len(part), when, collection=collection, validity=span)
+            rows = batch_rows(part, [NO_FILE] * len(part), when, collection=collection, validity=span)
             change.append_rows(layout.table, rows)
         else:
             change.append_table(
@@ -119,7 +119,8 @@ def _refuse_twins(refs: Sequence[DatasetRef], collection: str) -> None:
         other = seen.setdefault((ref.datasetType.name, ref.dataId.required_values), ref)
         if other is not ref:
             raise ConflictingDefinitionError(
-                f"two datasets {ref.datasetType.name} {ref.dataId} cannot be valid in {collection!r} at one time",
+                f"two datasets {ref.datasetType.name} {ref.dataId} cannot be valid in {collection!r} "
+                "at one time",
                 hint="give each data ID once",
             )
 

@@ -108,7 +108,6 @@ def row_to_ref(
 
 
 def batch_rows(
-    layout: DatasetLayout,
     refs: Sequence[DatasetRef],
     files: Sequence[FileRow],
     when: datetime.datetime,
@@ -120,8 +119,6 @@ def batch_rows(
 
     Parameters
     ----------
-    layout : `DatasetLayout`
-        The table.
     refs : sequence of `DatasetRef`
         Datasets of types that live in this table.
     files : sequence of `FileRow`

@@ -216,7 +216,8 @@ def remove_dataset_types(snapshot: Snapshot, names: tuple[str, ...], types: Data
         held = [c for c in held if _holds(snapshot, table, name, c)]
         if held:
             raise OrphanedRecordError(
-                f"cannot remove dataset type {name!r}: there are datasets of it in {', '.join(sorted(held)[:5])}",
+                f"cannot remove dataset type {name!r}: "
+                f"there are datasets of it in {', '.join(sorted(held)[:5])}",
                 hint="remove the datasets first",
             )
         change.set(KIND, name, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lakebutler.collections.collection import CollectionType
@@ -322,7 +322,7 @@ def _append(
     for scope in {(ref.datasetType.name, ref.run) for ref in refs}:
         change.touch(layout.table, scope)
     if len(refs) <= SMALL:
-        rows = batch_rows(layout, refs, files if files is not None else [_NO_FILE] * len(refs), when)
+        rows = batch_rows(refs, files if files is not None else [_NO_FILE] * len(refs), when)
         change.append_rows(layout.table, rows)
         return
     key = f"{layout.table}:{len(refs)}:{refs[0].id}:{refs[-1].id}"
@@ -374,7 +374,8 @@ def _check_batch(refs: Sequence[DatasetRef]) -> None:
     if position is not None:
         ref = refs[position]
         raise ConflictingDefinitionError(
-            f"{ref.datasetType.name} {ref.dataId} occurs twice in what is to be added to {ref.run!r}: {what} is repeated",
+            f"{ref.datasetType.name} {ref.dataId} occurs twice in what is to be added to {ref.run!r}: "
+            f"{what} is repeated",
             hint="give each data ID once",
         )
 
@@ -417,7 +418,7 @@ def insert_one(snapshot: Snapshot, ref: DatasetRef, file: FileRow, when: datetim
             raise conflict([ref], [(0, f"its ID {ref.id} is that of {_place(layout, rows[0])}")])
         _store(change, layout, waiting, (file,))
     else:
-        change.append_rows(layout.table, batch_rows(layout, (ref,), (file,), when))
+        change.append_rows(layout.table, batch_rows((ref,), (file,), when))
     return change
 
 
@@ -550,9 +551,10 @@ def set_files(snapshot: Snapshot, layout: DatasetLayout, files: Mapping[uuid.UUI
     run_index, id_index = layout.index("run"), layout.index("id")
     rows = []
     for dataset_id, file in files.items():
-        for row in snapshot.find(layout.table, ("id",), (dataset_id,)):
-            if row[1] == row[run_index]:
-                rows.append((*row[:start], *file, *row[start + len(file) :]))
+        found = snapshot.find(layout.table, ("id",), (dataset_id,))
+        rows += [
+            (*row[:start], *file, *row[start + len(file) :]) for row in found if row[1] == row[run_index]
+        ]
     if not rows:
         return None
     change = Change()

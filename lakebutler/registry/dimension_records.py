@@ -540,7 +540,8 @@ def sync_record(
     if not update:
         name = next(iter(differing))
         raise ConflictingDefinitionError(
-            f"{element.name} {_shown(element, key)}: {name} is {differing[name]!r} in the registry, {new[name]!r} here",
+            f"{element.name} {_shown(element, key)}: "
+            f"{name} is {differing[name]!r} in the registry, {new[name]!r} here",
             hint="pass update=True to replace the record",
         )
     return insert_records(snapshot, cache, element, [record], replace=True), differing
