@@ -14,6 +14,7 @@ from lakebutler.config import (
     CONFIG_NAME,
     ExternalTrust,
     has_repository,
+    names_lake_file,
     normalise_root,
     not_a_repository,
     parse_repo_config,
@@ -31,7 +32,6 @@ from lakebutler.lake.container_lock import whole_file
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.storage import Storage, open_storage
-from lakebutler.lake.storage_file import FileStorage
 from lakebutler.registry.session import Session
 from lakebutler.registry.views import repository_views
 
@@ -254,13 +254,14 @@ def open_repository(
         Raised if it is of a newer format.
     """
     place = normalise_root(root)
-    if not has_repository(place, storage_options):
-        raise not_a_repository(place)
-    storage = open_storage(place, storage_options=storage_options)
-    if writeable and isinstance(storage, FileStorage) and storage.remote:
+    far = "://" in place and names_lake_file(place)
+    if far and writeable:
         raise ReadOnlyButlerError(
             f"{place} can only be read: a lake file is written to on a local disk", hint="copy the file here"
         )
+    if not far and not has_repository(place, storage_options):
+        raise not_a_repository(place)
+    storage = open_storage(place, storage_options=storage_options)
     lake = Lake.open(storage, views=repository_views)
     try:
         snapshot = lake.as_of(as_of) if as_of is not None else None

@@ -53,6 +53,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "checkpoint": "maintenance",
         "clone": "clone",
     },
+    "Carry it": {
+        "pack": "pack",
+        "unpack": "pack",
+    },
     "See it": {
         "demo": "demo",
         "plot": "plot",

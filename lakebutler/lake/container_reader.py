@@ -162,7 +162,16 @@ class ContainerReader:
 
     def _load(self) -> State:
         source = self.source
-        head = source.open() if isinstance(source, RemoteSource) else source.read(0, START)
+        if isinstance(source, RemoteSource):
+            try:
+                head = source.open()
+            except FileNotFoundError:
+                raise NotARepositoryError(
+                    f"{self.url}: there is no such file",
+                    hint="a lake file is made on a local disk: lakebutler pack REPO FILE.lake",
+                ) from None
+        else:
+            head = source.read(0, START)
         if not _begins_well(head):
             raise NotARepositoryError(f"{self.url} is no lake file")
         slots = newest_slots(head, self.url)
@@ -442,15 +451,22 @@ def check_members(reader: ContainerReader) -> None:
     state = reader.state()
     problem = state.damage
     position, live = START, 0
+    hidden: set[bytes] = set()
     for found, _, _, offset, end in walk(reader.source, START):
         if position >= state.length:
             break
         position = end
-        if not found.path.startswith(OWN):
+        if found.path == DELETED:
+            hidden.difference_update(path for path, _ in _deleted(reader.source, offset, found.size))
+        elif not found.path.startswith(OWN):
             entry = reader.find(found.path)
             live += entry is not None and entry.offset == offset and entry.size == found.size
+            if entry is None:
+                hidden.add(found.path.encode())
     if position != state.length:
         problem = problem or f"{reader.url} is damaged: what is at byte {position} is not of a lake file"
+    if not problem and hidden:
+        problem = f"{reader.url} is damaged: its index does not have {min(hidden).decode()}"
     if not problem and live != sum(1 for _ in reader.scan("", None)):
         problem = f"the index of {reader.url} is damaged: it names what is not there"
     if problem:

@@ -69,6 +69,7 @@ class ContainerWriter(ContainerReader):
         self._bytes = 0
         self._tail = 0
         self._tail_crc = 0
+        self._dead: set[str] = set()
         self._yielded: dict[str, None] = {}
         _writers.add(self)
 
@@ -288,7 +289,7 @@ class ContainerWriter(ContainerReader):
             rest = [path for path in paths if not self._drop(path) and self._own(path)]
             if self._tail and not self._waiting:
                 self._truncate(self.state().length)
-                self._tail = self._tail_crc = 0
+                self._drop_all()
                 self._let_go()
         return rest
 
@@ -301,12 +302,17 @@ class ContainerWriter(ContainerReader):
 
     def _drop(self, path: str) -> bool:
         waiting = self._waiting.pop(path, None)
-        if waiting is not None and waiting.data is not None:
+        if waiting is None:
+            return False
+        if waiting.data is not None:
             self._bytes -= len(waiting.data)
-        return waiting is not None
+        else:
+            self._dead.add(path)  # it is in the file already, and says so to tar
+        return True
 
     def _drop_all(self) -> None:
         self._waiting.clear()
+        self._dead.clear()
         self._bytes = self._tail = self._tail_crc = 0
 
     def remove(self, paths: Iterable[str]) -> None:
@@ -340,6 +346,7 @@ class ContainerWriter(ContainerReader):
         state = self.state()
         if not self._waiting and not removed:
             return
+        removed = [*removed, *sorted(self._dead - self._waiting.keys())]
         self._check_free(state)
         begin = self._tail or state.length
         tail, now = (begin, self._tail_crc), int(time.time())

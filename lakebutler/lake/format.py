@@ -77,6 +77,8 @@ def read_format(storage: Storage) -> RepositoryFormat:
     """
     try:
         data = storage.read(FORMAT)
+    except NotARepositoryError:
+        raise  # the place says so itself
     except FileNotFoundError:
         raise NotARepositoryError(
             f"{storage.url} is not a lakebutler repository (it has no {FORMAT})",
