@@ -318,7 +318,9 @@ def writers(root: Path, size: int, count: int) -> Iterator[tuple[str, float]]:
             for number in range(processes):
                 butler.collections.register(f"many/{number}")
         barrier, queue = context.Barrier(processes + 1), context.Queue()
-        arguments = [(str(copy), f"many/{n}", sample(size, count), barrier, queue) for n in range(processes)]
+        arguments = [
+            (str(copy), f"many/{n}", sample(size, min(count, 100)), barrier, queue) for n in range(processes)
+        ]
         started = [context.Process(target=_putting, args=one) for one in arguments]
         for process in started:
             process.start()
@@ -377,14 +379,14 @@ def measure(work: Path, sizes: list[int], count: int, rounds: int) -> dict[str, 
     for size in sizes:
         root = work / f"growth-{size}"
         begin = time.perf_counter()
-        _child(["build", "--size", str(size), "--work", str(work)])
+        child(["build", "--size", str(size), "--work", str(work)])
         out[str(size)]["building it, s"] = time.perf_counter() - begin
         out[str(size)]["registry, MB"] = registry_bytes(str(root)) / 1e6
     for _ in range(rounds):
         for name in MEASUREMENTS:
             for size in sizes:
                 print(f"growth: {name} with {size:,} datasets", file=sys.stderr, flush=True)
-                found = _child([name, "--size", str(size), "--count", str(count), "--work", str(work)])
+                found = child([name, "--size", str(size), "--count", str(count), "--work", str(work)])
                 best = out[str(size)]
                 for text, value in found.items():
                     better = max if text.endswith("/s") or "lost" in text else min
@@ -392,7 +394,8 @@ def measure(work: Path, sizes: list[int], count: int, rounds: int) -> dict[str, 
     return out
 
 
-def _child(arguments: list[str]) -> dict[str, float]:
+def child(arguments: list[str]) -> dict[str, float]:
+    """Do one measurement in a process of its own."""
     done = subprocess.run(
         [sys.executable, __file__, *arguments],
         capture_output=True,

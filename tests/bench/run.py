@@ -17,6 +17,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,28 +77,25 @@ def pair(args: argparse.Namespace, grown: dict[str, dict[str, float]]) -> dict[s
     if theirs is None:
         bench = paired.Bench(bench.folder, None, bench.work)
         print("\nno incumbent: PY_daf_butler does not name a Python with lsst-daf-butler; ours only")
-    best = paired.measure(bench, args.n, args.k, args.rounds)
+    size = max(map(int, grown), default=0)
+    large = (lambda: large_steps(args.work, size)) if size > args.n else None
+    best = paired.measure(bench, args.n, args.k, args.rounds, large)
     title = f"lsst-daf-butler {theirs}" if theirs else "no incumbent"
     print(f"\n## Speed, paired ({title}; {args.n:,} datasets, best of {args.rounds})\n")
-    print(paired.table(args.n, best, large_steps(grown)))
+    print(paired.table(args.n, best))
     return {"n": args.n, "rounds": args.rounds, "incumbent": theirs, "best": best}
 
 
-def large_steps(grown: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Turn what was measured on the largest repository into steps of the paired table."""
-    if not grown:
-        return {}
-    size = max(map(int, grown))
-    found = grown[str(size)]
+def large_steps(work: Path, size: int) -> Iterator[dict[str, Any]]:
+    """Measure how our largest repository is opened, as steps of the paired table."""
+    found = growth.child(["opening", "--size", str(size), "--work", str(work)])
     steps = {
         "open_in_process[raws]": ("open in process, ms", 1e-3),
         "open_cold_process[raws]": ("cold process to first query of collections, s", 1.0),
     }
-    return {
-        step: {"seconds": found[name] * unit, "n": 1, "size": size}
-        for step, (name, unit) in steps.items()
-        if name in found
-    }
+    for step, (name, unit) in steps.items():
+        if name in found:
+            yield {"workload": step, "seconds": found[name] * unit, "n": 1, "size": size}
 
 
 def profile(args: argparse.Namespace) -> None:
