@@ -19,8 +19,8 @@ from lakebutler.config import (
     not_a_repository,
     parse_repo_config,
 )
-from lakebutler.datastore.container_files import files_beside
 from lakebutler.datastore.datastore import Datastore
+from lakebutler.datastore.files import Files
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import (
     ReadOnlyButlerError,
@@ -274,7 +274,7 @@ def open_repository(
             config=config.get("datastore"),
             allow_external=_allowed(allow_external, external),
             trust=trust,
-            files=files_beside(storage),
+            files=_files_beside(storage),
         )
     except BaseException:
         lake.close()
@@ -305,3 +305,12 @@ def _allowed(given: bool | Sequence[str], external: ExternalTrust) -> bool | Seq
         return True
     more = () if given is False else (given,) if isinstance(given, str) else tuple(given)
     return (*more, *external.prefixes())
+
+
+def _files_beside(storage: Storage) -> Files | None:
+    """The files that lie in the same lake file as the registry, if it is one."""
+    if not hasattr(storage, "container"):
+        return None
+    from lakebutler.datastore.container_files import files_beside
+
+    return files_beside(storage)

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lakebutler.butler.base import ButlerBase
-from lakebutler.butler.diff import VersionDiff, compare
 from lakebutler.butler.repository import Repository
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import ButlerUserError, DatasetNotFoundError
@@ -22,6 +21,8 @@ from lakebutler.registry.schema import DATASET_PREFIX
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lakebutler.butler.diff import VersionDiff
 
 __all__ = ["GoneFile", "Restoration", "VersioningButler"]
 
@@ -150,6 +151,8 @@ class VersioningButler(ButlerBase):
             raise ButlerUserError(
                 "an open transaction cannot be compared", hint="leave the transaction first"
             )
+        from lakebutler.butler.diff import compare
+
         lake = self._session.lake
         return compare(lake.as_of(a), self._session.snapshot if b is None else lake.as_of(b))
 
@@ -189,6 +192,8 @@ class VersioningButler(ButlerBase):
         """
         if not dry_run:
             self._require_free("restore a version")
+        from lakebutler.butler.diff import compare
+
         lake = self._session.lake
         target, newest = lake.as_of(version), lake.snapshot()
         gone: list[GoneFile] = []

@@ -173,7 +173,7 @@ class ContainerReader:
         else:
             head = source.read(0, START)
         if not _begins_well(head):
-            raise NotARepositoryError(f"{self.url} is no lake file")
+            raise NotARepositoryError(f"{self.url} is not a lakebutler repository: no lake file")
         slots = newest_slots(head, self.url)
         for number, slot in enumerate(slots):
             has = source.reaches(slot.length)

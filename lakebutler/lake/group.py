@@ -123,7 +123,10 @@ class KeyColumn:
         dtype = np.uint8 if len(values) < 255 else np.uint16 if len(values) < 65535 else np.int64
         rank = np.zeros(len(values) + 1, dtype)
         rank[np.asarray(order, dtype=np.int64)] = np.arange(1, len(values) + 1)
-        indices = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        indices = column.indices
+        if indices.null_count:
+            indices = indices.fill_null(len(values))
+        indices = indices.to_numpy(zero_copy_only=False)
         self._codes = {values[place]: code for code, place in enumerate(order, 1)}
         return rank[indices]
 
@@ -280,7 +283,8 @@ def _dictionary_getter(column: pa.Array) -> Callable[[int], Any]:
     if len(column.dictionary) > _LONG_DICTIONARY:
         return lambda i: column[i].as_py()
     values: list[Any] = [*column.dictionary.to_pylist(), None]
-    codes = column.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
+    indices = column.indices.fill_null(len(values) - 1) if column.null_count else column.indices
+    codes = indices.to_numpy(zero_copy_only=False)
     return lambda i: values[codes[i]]
 
 
