@@ -114,7 +114,7 @@ def literal(value: Any) -> Term:
 
 
 def bound(value: Any) -> Term:
-    name = "b" + re.sub(r"\W", "_", f"{type(value).__name__}_{value!r}")
+    name = f"b{type(value).__name__}_{repr(value).encode().hex()}"
     return Term(f":{name}", lambda _: value, binds={name: value})
 
 
