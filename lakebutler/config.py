@@ -101,6 +101,7 @@ def has_repository(root: str | os.PathLike[str], storage_options: Mapping[str, A
     import fsspec
 
     filesystem, path = fsspec.core.url_to_fs(place, **dict(storage_options or {}))
+    filesystem.invalidate_cache()  # a listing from before it was made would hide it
     if names_lake_file(place):
         with contextlib.suppress(FileNotFoundError):
             return _begins_lake_file(filesystem.cat_file(path, start=0, end=512))
