@@ -100,8 +100,8 @@ def has_repository(root: str | os.PathLike[str], storage_options: Mapping[str, A
         return os.path.isfile(os.path.join(place, FORMAT_FILE)) or is_lake_file(place)
     import fsspec
 
-    filesystem, path = fsspec.core.url_to_fs(place, **dict(storage_options or {}))
-    filesystem.invalidate_cache()  # a listing from before it was made would hide it
+    options = {"skip_instance_cache": True, **dict(storage_options or {})}  # settings may have changed
+    filesystem, path = fsspec.core.url_to_fs(place, **options)
     if names_lake_file(place):
         with contextlib.suppress(FileNotFoundError):
             return _begins_lake_file(filesystem.cat_file(path, start=0, end=512))
