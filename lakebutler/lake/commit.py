@@ -69,6 +69,7 @@ class Attempt:
         self.queues = False
         self.eager = lake.storage.remote and lake.head.version >= 0
         self.claiming = False
+        self.unanswered: Head | None = None
 
     def prepare(self) -> Prepared:
         """Write the files of the change, unless they are written."""
@@ -110,6 +111,8 @@ class Attempt:
 
     def _give_up(self) -> NoReturn:
         why = self.why or "others were faster"
+        if self.unanswered is not None:
+            raise self._unknown(self.unanswered, StorageError(why))
         raise CommitConflictError(
             f"the commit lost every race for {_PATIENCE:.0f} s: {why}", hint="try again"
         )
@@ -120,6 +123,9 @@ class Attempt:
         with lake.storage.lock():
             if not self.eager:
                 lake.refresh()
+            arrived = self._arrived()
+            if arrived is not None:
+                return arrived
             if self.change is not None and self.base is not None:
                 why = self._conflict(self.base.version)
                 if why:
@@ -141,6 +147,18 @@ class Attempt:
                 return None
             lake.advance(head, prepared.actions, prepared.footprint)
         return lake.snapshot(refresh=False)
+
+    def _arrived(self) -> Snapshot | None:
+        """Return our version, if an entry whose answer was lost has landed late."""
+        asked, lake = self.unanswered, self.lake
+        if asked is None or lake.head.version < asked.version:
+            return None
+        self.unanswered = None
+        entry = read_entry(lake.storage, asked.version)
+        if entry is None or entry.txid != self.txid:
+            self.claiming = False  # the number is another's: ours can land no more
+            return None
+        return lake.as_of(asked.version)
 
     def _build(self, base: Snapshot) -> tuple[Change | None, bool]:
         """Build the change; return it, and whether it holds.
@@ -207,7 +225,9 @@ class Attempt:
                     txid=self.txid,
                 ) from error
             return self._ours(head)
-        except StorageError:
+        except StorageError as error:
+            if self.unanswered is not None:  # an earlier request may still arrive
+                raise self._unknown(head, error) from error
             self.claiming = False
             raise
         if self.lake.is_void(head.version):
@@ -225,15 +245,19 @@ class Attempt:
         try:
             entry = read_entry(self.lake.storage, head.version)
         except StorageError as error:
-            raise CommitUnknownError(
-                f"no answer whether version {head.version} was committed: {error.message}",
-                hint=f"ask later: Lake.committed({self.txid!r})",
-                txid=self.txid,
-            ) from error
+            raise self._unknown(head, error) from error
         if entry is not None and entry.txid == self.txid:
             return Head(entry.version, entry.txid, entry.sha256, entry.time)
         self.claiming = entry is None  # a request whose answer was lost may still arrive
+        self.unanswered = head if entry is None else None
         return None
+
+    def _unknown(self, head: Head, error: StorageError) -> CommitUnknownError:
+        return CommitUnknownError(
+            f"no answer whether version {head.version} was committed: {error.message}",
+            hint=f"ask later: Lake.committed({self.txid!r})",
+            txid=self.txid,
+        )
 
 
 def _is_large(change: Change) -> bool:

@@ -298,6 +298,93 @@ def test_a_remote_store_without_an_answer_is_asked_what_became_of_it(
     assert reopened(name).snapshot().version == 2
 
 
+class LateStore:
+    """The request that makes an entry arrives only after the store was asked for the entry."""
+
+    def __init__(self, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.storage = lake.storage
+        self.waiting: list[tuple[str, bytes]] = []
+        self.late = True
+        self._create, self._read = self.storage.create, self.storage.read
+        monkeypatch.setattr(self.storage, "remote", True, raising=False)
+        monkeypatch.setattr(self.storage, "create", self.create)
+        monkeypatch.setattr(self.storage, "read", self.read)
+
+    def create(self, path: str, data: bytes) -> None:
+        if path.startswith("registry/log/") and self.late:
+            self.late = False
+            self.waiting.append((path, data))
+            raise StorageUncertainError("timed out")
+        self._create(path, data)
+
+    def read(self, path: str) -> bytes:
+        try:
+            return self._read(path)
+        finally:
+            while self.waiting:
+                self._create(*self.waiting.pop())
+
+
+@pytest.mark.parametrize("others", [0, 1, 3])
+def test_an_entry_that_lands_after_it_was_looked_for_is_found_to_be_ours(
+    monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """Else the commit would meet itself: done twice, or refused because it is there already."""
+    name = f"memory://{uuid.uuid4()}"
+    lake, other = fresh(name), reopened(name)
+    late = LateStore(lake, monkeypatch)
+    refresh = lake.refresh
+
+    def slow_refresh() -> None:
+        if others and not late.late:
+            while len(list(other.history())) < 2 + others:
+                add(other, [row(len(list(other.history())), run="other")])
+        refresh()
+
+    monkeypatch.setattr(lake, "refresh", slow_refresh)
+
+    def build(snapshot: Snapshot) -> Change:
+        if snapshot.find(NAME, DATA_ID, row(1)[:5]):
+            raise AssertionError("refused because of itself")
+        change = Change()
+        change.append_rows(NAME, [row(1)])
+        change.touch(NAME, ("raw", "run"))
+        return change
+
+    made = lake.commit(build, op="put")
+    assert made.version == 1
+    assert made.find(NAME, DATA_ID, row(1)[:5]) == [row(1)]
+    again = reopened(name)
+    assert [r for r in everything(again.snapshot()) if r[1] == "run"] == [row(1)]
+    assert again.snapshot().version == 1 + others
+    txids = [entry.txid for entry in again.history()]
+    assert len(set(txids)) == len(txids)
+
+
+def test_a_refusal_after_an_answer_was_lost_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first request may still arrive, so that its files must stay."""
+    name = f"memory://{uuid.uuid4()}"
+    lake = fresh(name)
+    create = lake.storage.create
+    asked: list[tuple[str, bytes]] = []
+
+    def failing(path: str, data: bytes) -> None:
+        if not path.startswith("registry/log/"):
+            return create(path, data)
+        asked.append((path, data))
+        raise StorageUncertainError("timed out") if len(asked) == 1 else StorageError("access denied")
+
+    monkeypatch.setattr(lake.storage, "remote", True, raising=False)
+    monkeypatch.setattr(lake.storage, "create", failing)
+    rows = [row(v) for v in range(2000)]
+    with pytest.raises(CommitUnknownError) as caught:
+        commit(lake, lambda c: c.append_table(NAME, bulk(rows)))
+    create(*asked[0])
+    again = reopened(name)
+    assert again.committed(caught.value.txid)
+    assert len(everything(again.snapshot())) == 2000
+
+
 def test_where_nothing_can_be_known_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"memory://{uuid.uuid4()}"
     lake = fresh(name)
