@@ -5,36 +5,51 @@
 
     ButlerError
       ButlerUserError                      the caller can mend it
+        AmbiguousDatasetError              (LookupError)
         CalibrationLookupError             (LookupError)
-        CollectionCycleError               (ValueError)
-        CollectionError                    (ValueError)
-          CollectionNameError
-          CollectionTypeError
-          MissingCollectionError           (LookupError)
-          NoDefaultCollectionError
-        ConflictingDefinitionError         (ValueError)
-          RepositoryExistsError            (FileExistsError)
-        DataIdValueError                   (ValueError)
-          DimensionValueError
-          InconsistentDataIdError
         DatasetNotFoundError               (LookupError, FileNotFoundError)
-        DatasetTypeError                   (ValueError)
-          ConflictingDatasetTypeError
-          MissingDatasetTypeError          (KeyError)
-        DimensionNameError                 (KeyError)
+        DatasetTypeNotSupportedError       (RuntimeError)
         EmptyQueryResultError              (LookupError)
         ExternalFileError                  (PermissionError)
         FileFormatError                    (ValueError)
+          FormatterNotImplementedError     (NotImplementedError)
         FileIntegrityError                 (OSError)
         HeaderError                        (ValueError)
+        InconsistentUniverseError          (ValueError)
         InstrumentError                    (LookupError)
         InvalidQueryError                  (ValueError)
+          MissingSpatialOverlapError
           UserExpressionError
+            UserExpressionSyntaxError
         NameRuleError                      (ValueError)
-        OrphanedRecordError                (LookupError)
         ReadOnlyButlerError                (PermissionError)
+        RegistryError                      what the registry refuses
+          ArgumentError                    (TypeError)
+          CollectionError                  (ValueError)
+            CollectionCycleError
+            CollectionExpressionError
+            CollectionNameError
+            CollectionTypeError            (TypeError)
+            MissingCollectionError         (LookupError)
+            NoDefaultCollectionError
+          ConflictingDefinitionError       (ValueError)
+            RepositoryExistsError          (FileExistsError)
+          DataIdError
+            DataIdValueError               (ValueError)
+              DimensionValueError
+              InconsistentDataIdError
+            DimensionNameError             (KeyError)
+          DatasetTypeError                 (ValueError)
+            ConflictingDatasetTypeError
+            DatasetTypeExpressionError
+            MissingDatasetTypeError        (KeyError)
+          OrphanedRecordError              (LookupError)
+          RegistryConsistencyError         (RuntimeError)
         StorageClassError                  (TypeError)
         TrustError                         (PermissionError)
+        UnknownComponentError              (KeyError)
+        UnsupportedIdGeneratorError        (ValueError)
+        ValidationError                    (RuntimeError)
       RepositoryError                      the repository, not the call, is at fault
         NotARepositoryError                (FileNotFoundError)
         RepositoryFormatError              (ValueError)
@@ -57,37 +72,48 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AmbiguousDatasetError",
+    "ArgumentError",
     "ButlerError",
     "ButlerUserError",
     "CalibrationLookupError",
     "CollectionCycleError",
     "CollectionError",
+    "CollectionExpressionError",
     "CollectionNameError",
     "CollectionTypeError",
     "CommitConflictError",
     "CommitUnknownError",
     "ConflictingDatasetTypeError",
     "ConflictingDefinitionError",
+    "DataIdError",
     "DataIdValueError",
     "DatasetNotFoundError",
     "DatasetTypeError",
+    "DatasetTypeExpressionError",
+    "DatasetTypeNotSupportedError",
     "DimensionNameError",
     "DimensionValueError",
     "EmptyQueryResultError",
     "ExternalFileError",
     "FileFormatError",
     "FileIntegrityError",
+    "FormatterNotImplementedError",
     "HeaderError",
     "InconsistentDataIdError",
+    "InconsistentUniverseError",
     "InstrumentError",
     "InvalidQueryError",
     "MissingCollectionError",
     "MissingDatasetTypeError",
+    "MissingSpatialOverlapError",
     "NameRuleError",
     "NoDefaultCollectionError",
     "NotARepositoryError",
     "OrphanedRecordError",
     "ReadOnlyButlerError",
+    "RegistryConsistencyError",
+    "RegistryError",
     "RepositoryCorruptError",
     "RepositoryError",
     "RepositoryExistsError",
@@ -97,8 +123,12 @@ __all__ = [
     "StorageError",
     "StorageUncertainError",
     "TrustError",
+    "UnknownComponentError",
     "UnsafeStoreError",
+    "UnsupportedIdGeneratorError",
     "UserExpressionError",
+    "UserExpressionSyntaxError",
+    "ValidationError",
     "did_you_mean",
     "known_names",
 ]
@@ -148,13 +178,73 @@ class RepositoryError(ButlerError):
 # ------------------------------------------------------------------ user errors
 
 
+class RegistryError(ButlerUserError):
+    """The registry refuses what was asked."""
+
+    kind = "registry"
+
+
+class ArgumentError(RegistryError, TypeError):
+    """Arguments do not go together."""
+
+    kind = "argument"
+
+
+class DataIdError(RegistryError):
+    """Something is wrong with a data ID."""
+
+    kind = "data_id"
+
+
+class RegistryConsistencyError(RegistryError, RuntimeError):
+    """Two parts of the registry contradict each other; kept for its name, never raised here."""
+
+    kind = "registry_consistency"
+
+
+class AmbiguousDatasetError(ButlerUserError, LookupError):
+    """A reference does not say which dataset; kept for its name: references always do here."""
+
+    kind = "ambiguous_dataset"
+
+
+class InconsistentUniverseError(ButlerUserError, ValueError):
+    """Two things belong to different universes of dimensions."""
+
+    kind = "inconsistent_universe"
+
+
+class UnknownComponentError(ButlerUserError, KeyError):
+    """A storage class has no component of this name."""
+
+    kind = "unknown_component"
+
+
+class UnsupportedIdGeneratorError(ButlerUserError, ValueError):
+    """There is no such way to make dataset IDs."""
+
+    kind = "unsupported_id_generator"
+
+
+class DatasetTypeNotSupportedError(ButlerUserError, RuntimeError):
+    """The repository's configuration does not let datasets of this type in."""
+
+    kind = "dataset_type_not_supported"
+
+
+class ValidationError(ButlerUserError, RuntimeError):
+    """The repository's configuration does not fit its dataset types."""
+
+    kind = "validation"
+
+
 class CalibrationLookupError(ButlerUserError, LookupError):
     """No single calibration dataset answers the question."""
 
     kind = "calibration_lookup"
 
 
-class CollectionError(ButlerUserError, ValueError):
+class CollectionError(RegistryError, ValueError):
     """Something is wrong with a collection."""
 
     kind = "collection"
@@ -164,6 +254,12 @@ class CollectionCycleError(CollectionError):
     """A chain would contain itself."""
 
     kind = "collection_cycle"
+
+
+class CollectionExpressionError(CollectionError):
+    """What names collections is no name, glob or sequence of them."""
+
+    kind = "collection_expression"
 
 
 class CollectionNameError(CollectionError):
@@ -190,7 +286,7 @@ class NoDefaultCollectionError(CollectionError):
     kind = "no_default_collection"
 
 
-class ConflictingDefinitionError(ButlerUserError, ValueError):
+class ConflictingDefinitionError(RegistryError, ValueError):
     """The repository already holds something different under this identity."""
 
     kind = "conflict"
@@ -202,7 +298,7 @@ class RepositoryExistsError(ConflictingDefinitionError, FileExistsError):
     kind = "repository_exists"
 
 
-class DataIdValueError(ButlerUserError, ValueError):
+class DataIdValueError(DataIdError, ValueError):
     """A data ID value is wrong."""
 
     kind = "data_id_value"
@@ -226,7 +322,7 @@ class DatasetNotFoundError(ButlerUserError, LookupError, FileNotFoundError):
     kind = "dataset_not_found"
 
 
-class DatasetTypeError(ButlerUserError, ValueError):
+class DatasetTypeError(RegistryError, ValueError):
     """Something is wrong with a dataset type."""
 
     kind = "dataset_type"
@@ -238,13 +334,19 @@ class ConflictingDatasetTypeError(DatasetTypeError, ConflictingDefinitionError):
     kind = "conflicting_dataset_type"
 
 
+class DatasetTypeExpressionError(DatasetTypeError):
+    """What names dataset types is no name, glob or sequence of them."""
+
+    kind = "dataset_type_expression"
+
+
 class MissingDatasetTypeError(DatasetTypeError, KeyError):
     """There is no dataset type of this name."""
 
     kind = "missing_dataset_type"
 
 
-class DimensionNameError(ButlerUserError, KeyError):
+class DimensionNameError(DataIdError, KeyError):
     """There is no dimension of this name, or it is missing from a data ID."""
 
     kind = "dimension_name"
@@ -281,6 +383,12 @@ class FileFormatError(ButlerUserError, ValueError):
     kind = "file_format"
 
 
+class FormatterNotImplementedError(FileFormatError, NotImplementedError):
+    """A formatter cannot do what was asked."""
+
+    kind = "formatter_not_implemented"
+
+
 class FileIntegrityError(ButlerUserError, OSError):
     """A file is not the one that was recorded."""
 
@@ -311,13 +419,25 @@ class UserExpressionError(InvalidQueryError):
     kind = "user_expression"
 
 
+class UserExpressionSyntaxError(UserExpressionError):
+    """A ``where`` expression breaks the grammar."""
+
+    kind = "user_expression_syntax"
+
+
+class MissingSpatialOverlapError(InvalidQueryError):
+    """Kept for its name, never raised here: every overlap can be worked out."""
+
+    kind = "missing_spatial_overlap"
+
+
 class NameRuleError(ButlerUserError, ValueError):
     """A name breaks the naming rules."""
 
     kind = "name_rule"
 
 
-class OrphanedRecordError(ButlerUserError, LookupError):
+class OrphanedRecordError(RegistryError, LookupError):
     """Something else still refers to what was to be removed."""
 
     kind = "orphaned_record"
