@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.lake.buffers import numbers, validity
 from lakebutler.lake.schema import TableSchema
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ class KeyColumn:
             self.array = self._encode_texts(column)
         else:
             self.array = _numbers(kind, column)
-            if column.null_count:
-                self._valid = column.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8)
+            self._valid = validity(column)
         limits = np.iinfo(self.array.dtype) if self.array.dtype.kind in "iu" else None
         self._limits = None if limits is None else (int(limits.min), int(limits.max))
         if column.null_count == len(column) or (self._valid is None and _all_equal(self.array)):
@@ -112,23 +112,14 @@ class KeyColumn:
     def _encode_texts(self, column: pa.Array) -> Any:
         """Return the rank of each value among them all; that of null is 0."""
         import numpy as np
-        import pyarrow as pa
 
-        if self._kind == "uuid":
-            column = column.storage
-        if not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode()
-        values = column.dictionary.to_pylist()
+        values, indices, valid = _dictionary(self._kind, column)
         order = sorted(range(len(values)), key=values.__getitem__)
         dtype = np.uint8 if len(values) < 255 else np.uint16 if len(values) < 65535 else np.int64
         rank = np.zeros(len(values) + 1, dtype)
         rank[np.asarray(order, dtype=np.int64)] = np.arange(1, len(values) + 1)
-        indices = column.indices
-        if indices.null_count:
-            indices = indices.fill_null(len(values))
-        indices = indices.to_numpy(zero_copy_only=False)
         self._codes = {values[place]: code for code, place in enumerate(order, 1)}
-        return rank[indices]
+        return rank[indices if valid is None else np.where(valid, indices, len(values))]
 
     @property
     def nbytes(self) -> int:
@@ -169,20 +160,33 @@ def _all_equal(array: Any) -> bool:
     return bool(len(array)) and bool(array[0] == array[-1]) and bool((array == array[0]).all())
 
 
-def _numbers(kind: str, column: pa.Array) -> Any:
-    """Return a column as numbers; what stands in the place of null comes before the others."""
+def _dictionary(kind: str, column: pa.Array) -> tuple[list[Any], Any, Any]:
+    """Return the different values of a column of texts, the place of each row's, and where there is one."""
     import numpy as np
     import pyarrow as pa
 
-    if kind == "float64":
-        return column.fill_null(float("-inf")).to_numpy(zero_copy_only=False)
+    if kind == "uuid":
+        column = column.storage
+    valid = validity(column)
+    if pa.types.is_dictionary(column.type):
+        values, indices = column.dictionary.to_pylist(), numbers(column.indices)
+        return values, indices if len(indices) else np.zeros(0, np.int64), valid
+    places: dict[Any, int] = {}
+    found = [-1 if value is None else places.setdefault(value, len(places)) for value in column.to_pylist()]
+    return list(places), np.asarray(found, dtype=np.int64), valid
+
+
+def _numbers(kind: str, column: pa.Array) -> Any:
+    """Return a column as numbers; what stands in the place of null comes before the others."""
+    import numpy as np
+
+    array, valid = numbers(column), validity(column)
     if kind == "bool":
-        return column.cast(pa.int8()).fill_null(0).to_numpy(zero_copy_only=False)
-    if kind == "timestamp":
-        column = column.cast(pa.int64())
-    if column.null_count:
-        return column.fill_null(_INT64_MIN).to_numpy(zero_copy_only=False)
-    array = column.to_numpy(zero_copy_only=False)
+        return array if valid is None else array & valid
+    if valid is not None:
+        return np.where(valid, array, float("-inf") if kind == "float64" else _INT64_MIN)
+    if kind == "float64":
+        return array
     if not len(array):
         return array
     low, high = array.min(), array.max()
@@ -231,7 +235,7 @@ def flat(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     if column.num_chunks == 0:
-        return pa.array([], type=column.type)
+        return pa.nulls(0, column.type)
     if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
     return pa.concat_arrays(column.chunks)
@@ -246,7 +250,7 @@ def is_constant(column: pa.Array) -> bool:
     if pa.types.is_dictionary(column.type):
         return len(column.dictionary) == 1
     if pa.types.is_int64(column.type) or pa.types.is_timestamp(column.type):
-        return _all_equal(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
+        return _all_equal(numbers(column))
     return False
 
 
@@ -269,22 +273,22 @@ def _plain_getter(kind: str, column: pa.Array) -> Callable[[int], Any]:
     if kind == "uuid":
         return _uuid_getter(column)
     if kind == "timestamp":
-        numbers = column.cast(pa.int64()).fill_null(_INT64_MIN).to_numpy(zero_copy_only=False)
-        if column.null_count:
-            valid = column.is_valid().to_numpy(zero_copy_only=False)
-            return lambda i: _EPOCH + timedelta(microseconds=int(numbers[i])) if valid[i] else None
-        return lambda i: _EPOCH + timedelta(microseconds=int(numbers[i]))
+        times, valid = numbers(column), validity(column)
+        if valid is not None:
+            return lambda i: _EPOCH + timedelta(microseconds=int(times[i])) if valid[i] else None
+        return lambda i: _EPOCH + timedelta(microseconds=int(times[i]))
     if kind in ("int64", "float64") and not column.null_count:
-        return column.to_numpy(zero_copy_only=False).item  # type: ignore[no-any-return]
+        return numbers(column).item
     return lambda i: column[i].as_py()
 
 
 def _dictionary_getter(column: pa.Array) -> Callable[[int], Any]:
     if len(column.dictionary) > _LONG_DICTIONARY:
         return lambda i: column[i].as_py()
-    values: list[Any] = [*column.dictionary.to_pylist(), None]
-    indices = column.indices.fill_null(len(values) - 1) if column.null_count else column.indices
-    codes = indices.to_numpy(zero_copy_only=False)
+    values: list[Any] = column.dictionary.to_pylist()
+    codes, valid = numbers(column.indices), validity(column.indices)
+    if valid is not None:
+        return lambda i: values[codes[i]] if valid[i] else None
     return lambda i: values[codes[i]]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.lake.buffers import numbers, validity
 from lakebutler.lake.group import flat
 from lakebutler.lake.schema import TableSchema
 
@@ -96,21 +97,12 @@ def rows_to_table(schema: TableSchema, rows: Sequence[Key], names: Sequence[str]
 
 def _codes(kind: str, column: pa.Array) -> list[Any]:
     """Return arrays whose order, one after the other, is that of the column."""
+    if kind in ("string", "binary", "uuid"):
+        return [_ranks(column.storage if kind == "uuid" else column)]
     import numpy as np
-    import pyarrow as pa
 
-    valid: list[Any] = []
-    if column.null_count:
-        valid = [column.is_valid().to_numpy(zero_copy_only=False)]
-    match kind:
-        case "string" | "binary" | "uuid":
-            return [_ranks(column.storage if kind == "uuid" else column)]
-        case "timestamp":
-            column = column.cast(pa.int64())
-        case "bool":
-            column = column.cast(pa.int8())
-    zero = 0.0 if kind == "float64" else 0
-    return [*valid, np.asarray(column.fill_null(zero))]
+    values, valid = numbers(column), validity(column)
+    return [values] if valid is None else [valid, np.where(valid, values, 0)]
 
 
 def _ranks(column: pa.Array) -> Any:
@@ -123,7 +115,8 @@ def _ranks(column: pa.Array) -> Any:
     order = sorted(range(len(values)), key=values.__getitem__)
     rank = np.zeros(len(values) + 1, np.int64)
     rank[np.asarray(order, dtype=np.int64)] = np.arange(1, len(values) + 1)
-    return rank[column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)]
+    indices, valid = numbers(column.indices), validity(column.indices)
+    return rank[indices if valid is None else np.where(valid, indices, len(values))]
 
 
 def _is_sorted(codes: Sequence[Any]) -> bool:
