@@ -7,11 +7,16 @@ import multiprocessing
 import random
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from lakebutler import Butler, ButlerError, DatasetType
+from lakebutler.butler.maintenance import collect_garbage
+from lakebutler.butler.verify import verify
+from lakebutler.lake.log import boundary
 from tests.butler.world import Place
-from tests.kill.butler_worker import BATCH, content, work
+from tests.kill.butler_worker import BATCH, SINGLE, content, work
 
 DETECTORS = 4000
 _context = multiprocessing.get_context("forkserver")
@@ -34,6 +39,22 @@ def prepare(place: Place) -> None:
 
 
 @dataclass
+class Acks:
+    """What a writer acknowledged before it died."""
+
+    there: set[int] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
+
+    def note(self, first: int, size: int) -> None:
+        """A negative size says that datasets were removed."""
+        numbers = range(first, first + abs(size))
+        (self.there if size > 0 else self.gone).update(numbers)
+
+    def __len__(self) -> int:
+        return len(self.there)
+
+
+@dataclass
 class Tally:
     """What several kills came to."""
 
@@ -53,7 +74,7 @@ def kill_one(
     plant: str | None = None,
     crash: tuple[str, int] | None = None,
     longest: float = 0.5,
-) -> set[int]:
+) -> Acks:
     """Let a process write for a while and kill it; return what it acknowledged."""
     here, there = _context.Pipe(duplex=False)
     process = _context.Process(
@@ -61,7 +82,7 @@ def kill_one(
     )
     process.start()
     there.close()
-    acknowledged: set[int] = set()
+    acknowledged = Acks()
     deadline: float | None = None
     patience = time.monotonic() + 120
     try:
@@ -69,14 +90,12 @@ def kill_one(
             left = (deadline if deadline is not None else patience) - time.monotonic()
             if not here.poll(max(left, 0)):
                 break
-            first, size = here.recv()
-            acknowledged.update(range(first, first + size))
+            acknowledged.note(*here.recv())
             if deadline is None:
                 deadline = time.monotonic() + (60 if crash is not None else rng.uniform(0, longest))
         process.kill()
         while True:  # what was acknowledged and not yet read
-            first, size = here.recv()
-            acknowledged.update(range(first, first + size))
+            acknowledged.note(*here.recv())
     except EOFError:
         pass
     finally:
@@ -88,9 +107,8 @@ def kill_one(
     return acknowledged
 
 
-def check(place: Place, run: str, mode: str, acknowledged: set[int], *, exact: bool = True) -> list[str]:
+def check(place: Place, run: str, mode: str, acks: Acks, *, exact: bool = True) -> list[str]:
     """Say what is wrong with what a killed writer left."""
-    problems: list[str] = []
     try:
         butler = place.open(collections=run, writeable=False)
     except ButlerError as exc:
@@ -101,21 +119,33 @@ def check(place: Place, run: str, mode: str, acknowledged: set[int], *, exact: b
         except ButlerError as exc:
             return [f"a query failed: {exc}"]
         visible = {int(ref.dataId["detector"]) for ref in refs}
+        problems = _compare(visible, acks, mode, exact=exact)
         if len(refs) != len(visible):
             problems.append("a data ID is there twice")
-        if lost := acknowledged - visible:
-            problems.append(f"{len(lost)} acknowledged datasets are lost: {sorted(lost)[:5]}")
-        size = 1 if mode == "put" else BATCH
-        if exact and len(visible - acknowledged) > size:
-            problems.append(f"{len(visible - acknowledged)} datasets were never acknowledged")
-        if mode != "put":
-            for first in range(1, max(visible, default=0) + 1, BATCH):
-                whole = len(visible & set(range(first, first + BATCH)))
-                if whole not in {0, BATCH}:
-                    problems.append(f"half a transaction is visible: {whole} of {BATCH} from {first}")
         for ref in refs:
             problems += _wrong(butler, ref, run)
         problems += _gaps(place, butler)
+    return problems
+
+
+def _compare(visible: set[int], acks: Acks, mode: str, *, exact: bool) -> list[str]:
+    """What must be there, may be there, and must not be there."""
+    problems: list[str] = []
+    size = 1 if mode in SINGLE else BATCH
+    lost = acks.there - acks.gone - visible
+    # A removal may have been committed without being acknowledged: all of one step, or nothing.
+    unsaid = mode in {"prune", "gc", "vacuum"} and len(lost) == size and min(lost) > max(acks.gone, default=0)
+    if lost and not unsaid:
+        problems.append(f"{len(lost)} acknowledged datasets are lost: {sorted(lost)[:5]}")
+    if risen := visible & acks.gone:
+        problems.append(f"{len(risen)} removed datasets are there: {sorted(risen)[:5]}")
+    if exact and len(visible - acks.there) > size:
+        problems.append(f"{len(visible - acks.there)} datasets were never acknowledged")
+    if mode not in SINGLE:
+        for first in range(1, max(visible, default=0) + 1, BATCH):
+            whole = len(visible & set(range(first, first + BATCH)))
+            if whole not in {0, BATCH}:
+                problems.append(f"half a transaction is visible: {whole} of {BATCH} from {first}")
     return problems
 
 
@@ -129,29 +159,37 @@ def _wrong(butler: Butler, ref: Any, run: str) -> list[str]:
 
 
 def _gaps(place: Place, butler: Butler) -> list[str]:
-    """Versions are 0, 1, 2 ... without a gap, in the history and in the log folder."""
+    """Versions follow each other without a gap, in the history and in the log folder."""
+    storage = butler.repository.lake.storage
+    oldest = boundary(storage) + 1
     problems = []
     versions = [entry.version for entry in butler.history()]
-    if versions != list(range(butler.version, -1, -1)):
+    if versions != list(range(butler.version, oldest - 1, -1)):
         problems.append("the history has gaps")
-    if not place.remote:
-        from pathlib import Path
-
-        names = sorted(
-            path.name for path in (Path(place.url) / "registry" / "log").iterdir() if path.suffix == ".json"
-        )
-        if [int(name[:20]) for name in names] != list(range(len(names))):
-            problems.append("the log has gaps")
-        if len(names) != butler.version + 1:
-            problems.append(f"{len(names)} log entries, but version {butler.version}")
+    if not place.remote and Path(place.url).is_dir():
+        names = [path.name for path in (Path(place.url) / "registry" / "log").iterdir()]
+        numbers = sorted(int(name[:20]) for name in names if name.endswith(".json"))
+    else:
+        numbers = [int(info.path[-25:-5]) for info in storage.list("registry/log/")]
+    if [n for n in numbers if n >= oldest] != list(range(oldest, butler.version + 1)):
+        problems.append(f"the log has gaps, or ends not at version {butler.version}")
     return problems
 
 
-def count_orphans(place: Place) -> int:
-    """Files of datasets that no row names."""
-    with place.open(writeable=False) as butler:
-        rows = butler.sql("SELECT path FROM dataset_instrument_detector").column("path").to_pylist()
-    return len(place.files() - set(rows))
+def count_orphans(place: Place, *, clean: bool = False) -> int:
+    """Files of datasets and of the registry that no version names; remove them if asked to."""
+    with place.open(writeable=clean) as butler:
+        found = collect_garbage(butler.repository, timedelta(0), delete=clean, offline=True)
+        return len(found)
+
+
+def settle(place: Place) -> list[str]:
+    """After all the kills: nothing is damaged, and nothing is left over once it was cleaned up."""
+    count_orphans(place, clean=True)
+    left = count_orphans(place)
+    report = verify(place.url, storage_options=place.storage_options)
+    problems = [f"{left} orphans are left after cleaning up"] if left else []
+    return problems + [f"{f.kind}: {f.object}: {f.detail}" for f in report.findings]
 
 
 def kill_many(
@@ -176,4 +214,6 @@ def kill_many(
         if found and stop_early:
             break
     tally.orphans = count_orphans(place)
+    if plant is None:
+        tally.problems += settle(place)
     return tally

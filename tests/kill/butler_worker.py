@@ -13,15 +13,20 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from lakebutler import Butler, DatasetRef, FileDataset
+from lakebutler.butler.maintenance import collect_garbage, vacuum
 from lakebutler.errors import ConflictingDefinitionError
+from lakebutler.registry.datasets import remove_datasets
 
 BATCH = 20
-MODES = ("put", "ingest", "transaction")
+MODES = ("put", "ingest", "transaction", "prune", "gc", "compact", "vacuum")
+SINGLE = frozenset({"put", "gc", "vacuum"})
+"""Modes that commit one dataset at a time."""
 CRASHES = (
     "file written",
     "files synced",
@@ -58,11 +63,11 @@ def work(
         plan_crash(butler, *crash)
     if plant == "rows before files":
         put_files_off(butler)
-    step = {"put": put_one, "ingest": ingest_batch, "transaction": put_batch}[mode]
+    step = {"ingest": ingest_batch, "put": put_one, "gc": put_one, "vacuum": put_one}.get(mode, put_batch)
     acks.send((0, 1))
     number = 1
     while True:
-        size = 1 if mode == "put" else BATCH
+        size = 1 if mode in SINGLE else BATCH
         if plant == "acknowledge first":
             acks.send((number, size))
             time.sleep(0.02)
@@ -79,6 +84,31 @@ def work(
         if plant != "acknowledge first":
             acks.send((number, size))
         number += size
+        tend(butler, run, mode, number, size, acks)
+
+
+def tend(butler: Butler, run: str, mode: str, number: int, size: int, acks: Connection) -> None:
+    """What a mode does beside writing: removals are acknowledged with a negative size."""
+    if mode == "compact":
+        butler.repository.lake.compact()
+        butler.repository.lake.checkpoint()
+    turn = (number - 1) // size
+    if mode in {"prune", "gc", "vacuum"} and turn % 3 == 0:
+        remove(butler, run, number - 2 * size, size)
+        acks.send((number - 2 * size, -size))
+    if mode == "gc" and turn % 3 == 0:
+        collect_garbage(butler.repository, timedelta(0), delete=True, offline=True)
+    if mode == "vacuum" and turn % 3 == 0:
+        vacuum(butler.repository, timedelta(0), delete=True, offline=True)
+
+
+def remove(butler: Butler, run: str, first: int, size: int) -> None:
+    """Take datasets out of the repository; their files are left to the garbage collector."""
+    wanted = set(range(first, first + size))
+    found = butler.query_datasets("kill", run, explain=False)
+    refs = [ref for ref in found if int(ref.dataId["detector"]) in wanted]
+    assert len(refs) == size
+    butler._session.execute(lambda snapshot: remove_datasets(snapshot, refs), op="remove")
 
 
 def put_one(butler: Butler, run: str, number: int) -> None:
