@@ -12,6 +12,7 @@ from typing import Any, Self
 from lakebutler.butler.base import Defaults
 from lakebutler.butler.collections_api import ButlerCollections
 from lakebutler.butler.locating import LocatingButler
+from lakebutler.butler.prune import PruningButler
 from lakebutler.butler.querying import QueryingButler
 from lakebutler.butler.reading import ReadingButler
 from lakebutler.butler.registry_api import ButlerRegistry
@@ -34,7 +35,7 @@ from lakebutler.registry.registry import Registry
 __all__ = ["Butler"]
 
 
-class Butler(ReadingButler, LocatingButler, WritingButler, QueryingButler, VersioningButler):
+class Butler(ReadingButler, LocatingButler, WritingButler, PruningButler, QueryingButler, VersioningButler):
     """A repository of datasets, open for reading or writing.
 
     Parameters

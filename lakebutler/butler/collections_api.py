@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import overload
 
 from lakebutler.collections.collection import CollectionInfo, CollectionType
-from lakebutler.errors import CollectionTypeError
 from lakebutler.registry import collections
 from lakebutler.registry.registry import Registry
 
@@ -257,13 +256,14 @@ class ButlerCollections(Sequence[str]):
         ----------
         name : `str`
             The collection.
+
+        Raises
+        ------
+        MissingCollectionError
+            Raised if there is none of this name.
+        OrphanedRecordError
+            Raised if it is in a chain, or a RUN that holds datasets.
         """
-        info = self._registry.collection_info(name, summary=True)
-        if info.type is CollectionType.RUN and info.dataset_types:
-            raise CollectionTypeError(
-                f"cannot remove run {name!r}: it holds {', '.join(sorted(info.dataset_types))} datasets",
-                hint="remove the datasets first",
-            )
         self._registry.remove_collection(name)
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datastore.datastore import Datastore
+from lakebutler.datastore.paths import stored_path_problem
 from lakebutler.errors import CommitUnknownError, StorageError
+from lakebutler.lake.tags import tagged_versions
 from lakebutler.registry.dataset_rows import FileRow
 from lakebutler.registry.registry import Registry
+from lakebutler.registry.removal import MEMBER, needed_paths
 
 __all__ = ["Batch", "Pending"]
 
@@ -34,6 +37,8 @@ class Batch:
         Originals that are to be removed after the commit, by the file made of each.
     skipped : `list` [`DatasetRef`]
         Datasets that turned out to be there already when the commit was made.
+    doomed : `list` [`str`]
+        Files of datasets that were removed, to go after the commit.
     """
 
     refs: Sequence[DatasetRef]
@@ -41,6 +46,7 @@ class Batch:
     written: list[str]
     moves: Mapping[str, str] = field(default_factory=dict)
     skipped: list[DatasetRef] = field(default_factory=list)
+    doomed: list[str] = field(default_factory=list)
 
     def needless(self) -> set[str]:
         """Files that were made for datasets that were there already."""
@@ -86,7 +92,7 @@ class Pending:
         self._datastore.sync([path for batch in self._batches[mark:] for path in batch.written])
 
     def done(self, mark: int = 0) -> None:
-        """The commit landed: remove originals, and what was made in vain."""
+        """The commit landed: remove originals, what was made in vain, and files of what was removed."""
         batches = self._take(mark)
         moves: list[str] = []
         needless: set[str] = set()
@@ -97,6 +103,21 @@ class Pending:
         if needless:
             self._remove(sorted(needless))
         self._datastore.finish(moves)
+        doomed = [path for batch in batches for path in batch.doomed]
+        if doomed:
+            self._remove(self._unneeded(doomed))
+
+    def _unneeded(self, doomed: Sequence[str]) -> list[str]:
+        """Those of some files that neither the newest version nor one with a tag refers to."""
+        lake = self._registry.session.lake
+        newest = lake.snapshot()
+        paths = {path.partition(MEMBER)[0] for path in doomed}
+        paths = {path for path in paths if stored_path_problem(path) is None}
+        for version in [newest.version, *sorted(tagged_versions(newest))]:
+            if paths:
+                snapshot = newest if version == newest.version else lake.as_of(version)
+                paths -= needed_paths(snapshot, sorted(paths))
+        return sorted(paths)
 
     def forget(self, mark: int) -> None:
         """Leave the files that were made since a mark as they are."""

@@ -18,7 +18,7 @@ from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import DimensionNameError, DimensionValueError, known_names
 from lakebutler.ids import DatasetIdGenEnum
-from lakebutler.registry import collections, dataset_types, datasets
+from lakebutler.registry import collections, dataset_types
 from lakebutler.registry.registry import Registry
 from lakebutler.timespan import Timespan
 
@@ -419,9 +419,14 @@ class ButlerRegistry:
         return list(self._butler.get_datastore_names()) if self._registry.file_of(ref) is not None else []
 
     def removeDatasets(self, refs: Iterable[DatasetRef]) -> None:
-        """Remove datasets and their memberships from the registry; files stay."""
-        gone = list(refs)
-        self._registry.session.execute(lambda s: datasets.remove_datasets(s, gone), op="remove-datasets")
+        """Remove datasets, all their memberships and their files, in one commit.
+
+        Parameters
+        ----------
+        refs : iterable of `DatasetRef`
+            The datasets; those that are not there are passed over.
+        """
+        self._butler._remove_datasets(refs)
 
     def associate(self, collection: str, refs: Iterable[DatasetRef], *, replace: bool = True) -> None:
         """Put datasets into a TAGGED collection.

@@ -11,7 +11,6 @@ from lakebutler.collections.collection import CollectionInfo, CollectionType
 from lakebutler.collections.names import check_collection_name
 from lakebutler.collections.wildcard import is_pattern, match_names
 from lakebutler.errors import (
-    CollectionError,
     CollectionTypeError,
     ConflictingDefinitionError,
     MissingCollectionError,
@@ -384,10 +383,7 @@ def remove_collection(snapshot: Snapshot, name: str) -> Change:
     Raises
     ------
     OrphanedRecordError
-        Raised if the collection is a child of a chain.
-    CollectionError
-        Raised if it is a RUN that still holds datasets that are in tagged or
-        calibration collections.
+        Raised if the collection is a child of a chain, or a RUN that holds datasets.
     """
     value = _value(snapshot, name)
     above = parents(snapshot, name)
@@ -404,7 +400,7 @@ def remove_collection(snapshot: Snapshot, name: str) -> Change:
         if not scopes:
             continue
         if value["type"] == CollectionType.RUN.name:
-            _refuse_if_tagged(snapshot, table, name)
+            _refuse_if_filled(snapshot, table, name)
         for scope in scopes:
             change.touch(table, scope)
         change.delete(table, ("collection",), [(name,)])
@@ -412,11 +408,12 @@ def remove_collection(snapshot: Snapshot, name: str) -> Change:
     return change
 
 
-def _refuse_if_tagged(snapshot: Snapshot, table: str, run: str) -> None:
-    rows = snapshot.scan(table, columns=("collection",), where={"run": run})
-    holders = set(rows.column("collection").unique().to_pylist()) - {run}
-    if holders:
-        raise CollectionError(
-            f"cannot remove run {run!r}: some of its datasets are also in {', '.join(sorted(holders)[:5])}",
-            hint="disassociate or decertify them there first",
+def _refuse_if_filled(snapshot: Snapshot, table: str, run: str) -> None:
+    """Refuse the removal of a run with datasets; their number is known to be only an upper bound."""
+    rows = snapshot.scan(table, columns=("dataset_type",), where={"collection": run})
+    held = sorted(rows.column("dataset_type").unique().to_pylist())
+    if held:
+        raise OrphanedRecordError(
+            f"cannot remove run {run!r}: it holds {rows.num_rows} datasets ({', '.join(held[:5])})",
+            hint="removeRuns removes a run with its datasets and their files",
         )
