@@ -6,45 +6,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lakebutler.butler.defaults import RegistryDefaults
 from lakebutler.butler.pending import Pending
 from lakebutler.butler.repository import Repository
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.dimensions.columns import fit_key
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import CollectionTypeError, NoDefaultCollectionError, known_names
+from lakebutler.errors import (
+    CollectionTypeError,
+    DimensionNameError,
+    DimensionValueError,
+    NoDefaultCollectionError,
+    known_names,
+)
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import collections
 from lakebutler.registry.registry import Registry
 from lakebutler.registry.schema import DATASET_PREFIX
 from lakebutler.timespan import Timespan
 
-__all__ = ["ButlerBase", "Defaults", "governor_values"]
+__all__ = ["ButlerBase", "Defaults", "attach_defaults", "governor_values"]
 
 
 class Defaults:
-    """Default collections, run and data ID of a butler.
+    """Default collections, run and data ID of a butler, with what is inferred from them.
 
     Parameters
     ----------
-    collections : sequence of `str`
-        Collections to search, in order.
-    run : `str` or `None`
-        Run to write to.
-    data_id : mapping
-        Values of governors.
-    infer : `bool`
-        Whether a governor with a single value in the default collections takes
-        that value.
+    value : `RegistryDefaults`
+        What the caller said.
     """
 
-    def __init__(
-        self, collections: Sequence[str], run: str | None, data_id: Mapping[str, Any], *, infer: bool = True
-    ) -> None:
-        self.collections = tuple(collections)
-        self.run = run
-        self.data_id = dict(data_id)
-        self.infer = infer
+    def __init__(self, value: RegistryDefaults) -> None:
+        self.value = value
+        self.collections = value.collections
+        self.run = value.run
+        self.data_id = dict(value.dataId)
+        self.infer = value.infer
         self._inferred: dict[str, Any] = {}
         self._undecided: dict[str, Snapshot] = {}
 
@@ -118,6 +118,53 @@ def governor_values(snapshot: Snapshot, names: Sequence[str], governor: str) -> 
     return found
 
 
+def attach_defaults(registry: Registry, value: RegistryDefaults) -> Defaults:
+    """Check defaults against a repository; registers the run if need be.
+
+    Parameters
+    ----------
+    registry : `Registry`
+        Of the repository.
+    value : `RegistryDefaults`
+        What the caller said.
+
+    Returns
+    -------
+    defaults : `Defaults`
+        To be used.
+
+    Raises
+    ------
+    MissingCollectionError
+        Raised if a collection does not exist.
+    DimensionNameError
+        Raised if a value is given of what is no governor dimension.
+    """
+    for name, given in value.dataId.items():
+        _check_governor(registry.universe, name, given)
+    registry.search_path(name for name in value.collections if name != value.run)  # names a missing one
+    if value.run is not None and registry.session.writeable:
+        registry.register_collection(value.run, CollectionType.RUN)
+    registry.search_path(value.collections)
+    values = {
+        name: fit_key(registry.universe.dimensions[name].primary_key, given)
+        for name, given in value.dataId.items()
+    }
+    return Defaults(value.clone(dataId=values))
+
+
+def _check_governor(universe: DimensionUniverse, name: str, value: Any) -> None:
+    if name not in universe.governor_dimensions.names:
+        raise DimensionNameError(
+            f"{name!r} is no argument of Butler and no governor dimension",
+            hint=known_names(name, universe.governor_dimensions.names, what="governor dimensions"),
+        )
+    try:
+        fit_key(universe.dimensions[name].primary_key, value)
+    except (TypeError, ValueError) as exc:
+        raise DimensionValueError(f"default value of {name} {exc}") from None
+
+
 class ButlerBase:
     """State of a butler; see `Butler`.
 
@@ -143,6 +190,15 @@ class ButlerBase:
     def dimensions(self) -> DimensionUniverse:
         """The repository's dimensions."""
         return self._repository.universe
+
+    @property
+    def defaults(self) -> RegistryDefaults:
+        """Default collections, run and data ID; can be set, to defaults that are checked."""
+        return self._defaults.value
+
+    @defaults.setter
+    def defaults(self, value: RegistryDefaults) -> None:
+        self._defaults = attach_defaults(self._registry, value)
 
     @property
     def run(self) -> str | None:

@@ -4,38 +4,53 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Self
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from lakebutler.butler.base import Defaults
+from lakebutler.butler.base import attach_defaults
 from lakebutler.butler.collections_api import ButlerCollections
+from lakebutler.butler.defaults import RegistryDefaults
+from lakebutler.butler.index import (
+    ParsedButlerDatasetURI,
+    SpecificButlerDataset,
+    find_label,
+    parse_dataset_uri,
+    read_index,
+    resolve_place,
+)
 from lakebutler.butler.locating import LocatingButler
 from lakebutler.butler.prune import PruningButler
 from lakebutler.butler.querying import QueryingButler
 from lakebutler.butler.reading import ReadingButler
 from lakebutler.butler.registry_api import ButlerRegistry
 from lakebutler.butler.repository import Opening, Repository, make_repository, open_repository
+from lakebutler.butler.transfer_api import TransferringButler
 from lakebutler.butler.versions import VersioningButler
 from lakebutler.butler.writing import WritingButler
-from lakebutler.collections.collection import CollectionType
-from lakebutler.dimensions.columns import fit_key
-from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import (
-    ButlerUserError,
-    DimensionNameError,
-    DimensionValueError,
-    ReadOnlyButlerError,
-    known_names,
-)
+from lakebutler.config import has_repository
+from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.errors import ButlerUserError, ReadOnlyButlerError
 from lakebutler.lake.entry import Entry
 from lakebutler.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from lsst.resources import ResourcePath
 
 __all__ = ["Butler"]
 
 
-class Butler(ReadingButler, LocatingButler, WritingButler, PruningButler, QueryingButler, VersioningButler):
+class Butler(
+    ReadingButler,
+    LocatingButler,
+    WritingButler,
+    PruningButler,
+    QueryingButler,
+    VersioningButler,
+    TransferringButler,
+):
     """A repository of datasets, open for reading or writing.
 
     Parameters
@@ -55,6 +70,8 @@ class Butler(ReadingButler, LocatingButler, WritingButler, PruningButler, Queryi
     ...     butler.collections.query("*")
     ['u/me']
     """
+
+    GENERATION: ClassVar[int] = 3
 
     def __init__(self, config: str | os.PathLike[str], **kwargs: Any) -> None:
         other = type(self).from_config(config, **kwargs)
@@ -98,6 +115,80 @@ class Butler(ReadingButler, LocatingButler, WritingButler, PruningButler, Queryi
         )
 
     @classmethod
+    def has_repo_config(
+        cls, root: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Whether there is a repository at a place."""
+        return has_repository(root, storage_options)
+
+    @classmethod
+    def get_known_repos(cls) -> set[str]:
+        """Labels of the user's index of repositories.
+
+        Returns
+        -------
+        labels : `set` [`str`]
+            From the YAML mapping in the file (or at the URL) that the environment
+            variable ``DAF_BUTLER_REPOSITORY_INDEX`` names, or in the variable
+            ``DAF_BUTLER_REPOSITORIES``; empty if there is neither.
+        """
+        return set(read_index())
+
+    @classmethod
+    def get_repo_uri(cls, label: str, return_label: bool = False) -> ResourcePath:
+        """Look a repository up in the user's index.
+
+        Parameters
+        ----------
+        label : `str`
+            Its label.
+        return_label : `bool`, optional
+            Whether an unknown label is taken for a place; otherwise it is an error.
+
+        Returns
+        -------
+        uri : `lsst.resources.ResourcePath`
+            Where it is.
+
+        Raises
+        ------
+        UnknownRepositoryError
+            Raised if there is no such label; it is a `KeyError`.
+        """
+        from lsst.resources import ResourcePath
+
+        place = read_index().get(label, label) if return_label else find_label(label)
+        return ResourcePath(place, forceAbsolute=False)
+
+    @classmethod
+    def parse_dataset_uri(cls, uri: str) -> ParsedButlerDatasetURI:
+        """Take the address of a dataset apart; see `lakebutler.butler.index.parse_dataset_uri`."""
+        return parse_dataset_uri(uri)
+
+    @classmethod
+    def get_dataset_from_uri(
+        cls, uri: str, factory: Callable[[str], Butler] | None = None
+    ) -> SpecificButlerDataset:
+        """Find the dataset of an address.
+
+        Parameters
+        ----------
+        uri : `str`
+            ``ivo://authority/path?repo=LABEL&id=UUID`` or ``butler://LABEL/UUID``.
+        factory : callable, optional
+            Opens a repository by its label; `from_config` by default.
+
+        Returns
+        -------
+        found : `SpecificButlerDataset`
+            The butler, and the dataset; `None` in its place if the repository does
+            not know it.
+        """
+        parsed = parse_dataset_uri(uri)
+        butler = factory(parsed.label) if factory is not None else cls.from_config(parsed.label)
+        return SpecificButlerDataset(butler, butler.get_dataset(parsed.dataset_id))
+
+    @classmethod
     def from_config(
         cls,
         config: str | os.PathLike[str],
@@ -117,7 +208,8 @@ class Butler(ReadingButler, LocatingButler, WritingButler, PruningButler, Queryi
         Parameters
         ----------
         config : `str` or path-like
-            Where it is: a directory, its ``butler.yaml``, or a URL prefix.
+            Where it is: a directory, its ``butler.yaml``, a URL prefix, or a label in
+            the index of repositories (see `get_known_repos`).
         collections : `str` or sequence of `str`, optional
             Collections to search by default, in order; ``run`` if not given.
         run : `str`, optional
@@ -163,41 +255,25 @@ class Butler(ReadingButler, LocatingButler, WritingButler, PruningButler, Queryi
                 hint="leave out writeable=False",
             )
         repository = open_repository(
-            config,
+            resolve_place(config),
             writeable=writeable,
             as_of=as_of,
             storage_options=storage_options,
             allow_external=allow_external,
             trust=trust,
         )
-        names = [collections] if isinstance(collections, str) else list(collections or ([run] if run else []))
         try:
-            return cls._on(repository, names, run, kwargs, infer=inferDefaults)
+            return cls._on(repository, RegistryDefaults(collections, run, inferDefaults, **kwargs))
         except BaseException:
             repository.close()
             raise
 
     @classmethod
-    def _on(
-        cls,
-        repository: Repository,
-        names: Sequence[str],
-        run: str | None,
-        data_id: Mapping[str, Any],
-        *,
-        infer: bool,
-    ) -> Self:
+    def _on(cls, repository: Repository, defaults: RegistryDefaults) -> Self:
         """Make a butler on an open repository; registers its run if need be."""
         registry = Registry(repository.session, repository.universe)
-        values = {}
-        for name, value in data_id.items():
-            values[name] = _governor_value(repository.universe, name, value)
-        registry.search_path(name for name in names if name != run)  # names one that does not exist
-        if run is not None and repository.session.writeable:
-            registry.register_collection(run, CollectionType.RUN)
-        registry.search_path(names)
         butler = object.__new__(cls)
-        super(Butler, butler).__init__(repository, registry, Defaults(names, run, values, infer=infer))
+        super(Butler, butler).__init__(repository, registry, attach_defaults(registry, defaults))
         return butler
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -206,43 +282,34 @@ class Butler(ReadingButler, LocatingButler, WritingButler, PruningButler, Queryi
     def clone(
         self,
         *,
-        collections: str | Sequence[str] | None = None,
-        run: str | None = None,
-        inferDefaults: bool | None = None,
-        dataId: Mapping[str, Any] | None = None,
+        collections: str | Sequence[str] | EllipsisType | None = ...,
+        run: str | EllipsisType | None = ...,
+        inferDefaults: bool | EllipsisType = ...,
+        dataId: Mapping[str, Any] | EllipsisType = ...,
     ) -> Self:
         """Make a butler on the same repository with other defaults.
 
         Parameters
         ----------
         collections : `str` or sequence of `str`, optional
-            Collections to search by default; the run if only that is given, else
-            those of this butler.
+            Collections to search by default.  Those of this butler if left out;
+            if they only followed its run, they follow the new one.
         run : `str`, optional
-            Run to write to by default; that of this butler if not given.
+            Run to write to by default; that of this butler if left out.
         inferDefaults : `bool`, optional
-            As for `from_config`; as for this butler if not given.
+            As for `from_config`; as for this butler if left out.
         dataId : mapping, optional
-            Default values of governors; those of this butler if not given.
+            Default values of governors; those of this butler if left out.
 
         Returns
         -------
         butler : `Butler`
             Independent of this one: it has its own transactions.
         """
-        old = self._defaults
-        names = [collections] if isinstance(collections, str) else collections
-        if names is None:
-            names = [run] if run is not None else old.collections
+        defaults = self.defaults.clone(collections, run, inferDefaults, dataId)
         repository = self._repository.again()
         try:
-            return self._on(
-                repository,
-                names,
-                run if run is not None else old.run,
-                old.data_id if dataId is None else dataId,
-                infer=old.infer if inferDefaults is None else inferDefaults,
-            )
+            return self._on(repository, defaults)
         except BaseException:
             repository.close()
             raise
@@ -251,6 +318,14 @@ class Butler(ReadingButler, LocatingButler, WritingButler, PruningButler, Queryi
     def collections(self) -> ButlerCollections:
         """Collections: what there is, and edits of them."""
         return ButlerCollections(self._registry, self._defaults.collections)
+
+    @property
+    def collection_chains(self) -> ButlerCollections:
+        """The same as `collections`, by its former name."""
+        return self.collections
+
+    def markInputUnused(self, ref: DatasetRef) -> None:
+        """Say that an input was not used; nothing keeps account of that here."""
 
     @cached_property
     def registry(self) -> ButlerRegistry:
@@ -324,18 +399,6 @@ class Butler(ReadingButler, LocatingButler, WritingButler, PruningButler, Queryi
             for k, v in rows.items()
         )
         return f"<table>{cells}</table>"
-
-
-def _governor_value(universe: DimensionUniverse, name: str, value: Any) -> Any:
-    if name not in universe.governor_dimensions.names:
-        raise DimensionNameError(
-            f"{name!r} is no argument of Butler and no governor dimension",
-            hint=known_names(name, universe.governor_dimensions.names, what="governor dimensions"),
-        )
-    try:
-        return fit_key(universe.dimensions[name].primary_key, value)
-    except (TypeError, ValueError) as exc:
-        raise DimensionValueError(f"default value of {name} {exc}") from None
 
 
 def _open_again(cls: type[Butler], root: str, opening: Opening, defaults: Mapping[str, Any]) -> Butler:

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Repositories by name, and the addresses of datasets in them.
+
+The index of repositories is the user's own: a YAML mapping of labels to places, in the
+file or at the URL that ``DAF_BUTLER_REPOSITORY_INDEX`` names, or in the variable
+``DAF_BUTLER_REPOSITORIES`` itself.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qs, quote, urlsplit
+
+from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.errors import DataIdValueError, NotARepositoryError, RepositoryFormatError, known_names
+
+if TYPE_CHECKING:
+    from lakebutler.butler.butler import Butler
+
+__all__ = [
+    "INDEX_VARIABLE",
+    "REPOSITORIES_VARIABLE",
+    "ParsedButlerDatasetURI",
+    "SpecificButlerDataset",
+    "UnknownRepositoryError",
+    "dataset_uri",
+    "find_label",
+    "parse_dataset_uri",
+    "read_index",
+    "resolve_place",
+]
+
+INDEX_VARIABLE = "DAF_BUTLER_REPOSITORY_INDEX"
+"""Environment variable that names the file of the index."""
+
+REPOSITORIES_VARIABLE = "DAF_BUTLER_REPOSITORIES"
+"""Environment variable that holds an index itself."""
+
+
+class UnknownRepositoryError(NotARepositoryError, KeyError):
+    """The index of repositories has no such label."""
+
+    kind = "unknown_repository"
+
+
+class ParsedButlerDatasetURI(NamedTuple):
+    """What the address of a dataset says.
+
+    Attributes
+    ----------
+    label : `str`
+        Label or place of the repository.
+    dataset_id : `uuid.UUID`
+        The dataset's ID.
+    uri : `str`
+        The address itself.
+    """
+
+    label: str
+    dataset_id: uuid.UUID
+    uri: str
+
+
+class SpecificButlerDataset(NamedTuple):
+    """A dataset, and the butler of its repository.
+
+    Attributes
+    ----------
+    butler : `Butler`
+        Open on the repository.
+    dataset : `DatasetRef` or `None`
+        `None` if the repository does not know the ID.
+    """
+
+    butler: Butler
+    dataset: DatasetRef | None
+
+
+def read_index() -> dict[str, str]:
+    """Read the index of repositories.
+
+    Returns
+    -------
+    index : `dict` [`str`, `str`]
+        Places by label; empty if there is no index.
+
+    Raises
+    ------
+    RepositoryFormatError
+        Raised if the index cannot be read.
+    """
+    import yaml
+
+    place = os.environ.get(INDEX_VARIABLE)
+    inline = os.environ.get(REPOSITORIES_VARIABLE)
+    if place and inline:
+        raise RepositoryFormatError(
+            f"both {INDEX_VARIABLE} and {REPOSITORIES_VARIABLE} are set", hint="unset one of them"
+        )
+    if not place and not inline:
+        return {}
+    where = place or REPOSITORIES_VARIABLE
+    try:
+        loaded = yaml.safe_load(_text(place) if place else inline or "")
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as exc:
+        line = " ".join(str(exc).split())[:200]
+        raise RepositoryFormatError(f"cannot read the index of repositories {where}: {line}") from None
+    if not isinstance(loaded, dict) or not all(isinstance(value, str) for value in loaded.values()):
+        raise RepositoryFormatError(
+            f"the index of repositories {where} is no mapping of labels to places",
+            hint="one line for each: label: /path/of/repo",
+        )
+    return {str(label): value for label, value in loaded.items()}
+
+
+def _text(place: str) -> bytes:
+    if "://" in place and not place.startswith("file://"):
+        import fsspec
+
+        with fsspec.open(place, "rb") as stream:
+            data: bytes = stream.read()
+            return data
+    with open(urlsplit(place).path if place.startswith("file://") else place, "rb") as file:
+        return file.read()
+
+
+def find_label(label: str) -> str:
+    """Look a repository up in the index.
+
+    Parameters
+    ----------
+    label : `str`
+        Its label.
+
+    Returns
+    -------
+    place : `str`
+        Where it is.
+
+    Raises
+    ------
+    UnknownRepositoryError
+        Raised if there is no such label, or no index; it is a `KeyError`.
+    """
+    index = read_index()
+    if label in index:
+        return index[label]
+    if not index:
+        raise UnknownRepositoryError(
+            f"there is no index of repositories to look {label!r} up in",
+            hint=f"set {INDEX_VARIABLE} to a YAML file of labels and places",
+        )
+    raise UnknownRepositoryError(
+        f"the index of repositories has no {label!r}", hint=known_names(label, index, what="labels")
+    )
+
+
+def resolve_place(config: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Where a repository is, that is named by its label or by its place."""
+    if isinstance(config, str) and (INDEX_VARIABLE in os.environ or REPOSITORIES_VARIABLE in os.environ):
+        return read_index().get(config, config)
+    return config
+
+
+def parse_dataset_uri(uri: str) -> ParsedButlerDatasetURI:
+    """Take the address of a dataset apart.
+
+    Parameters
+    ----------
+    uri : `str`
+        ``ivo://authority/path?repo=LABEL&id=UUID`` or ``butler://LABEL/UUID``.
+
+    Returns
+    -------
+    parsed : `ParsedButlerDatasetURI`
+        Label and ID.
+
+    Raises
+    ------
+    DataIdValueError
+        Raised if it is no such address.
+    """
+    parts = urlsplit(uri)
+    label = text = ""
+    if parts.scheme == "ivo":
+        query = parse_qs(parts.query)
+        label, text = (query.get(name, [""])[0] for name in ("repo", "id"))
+    elif parts.scheme == "butler":
+        label, text = parts.netloc, parts.path.removeprefix("/")
+    else:
+        raise DataIdValueError(
+            f"{uri!r} is no address of a dataset", hint="as in ivo://org.rubinobs/usdac/dr1?repo=dr1&id=UUID"
+        )
+    try:
+        found = uuid.UUID(text)
+    except ValueError:
+        raise DataIdValueError(f"{uri!r}: {text!r} is no UUID") from None
+    if not label:
+        raise DataIdValueError(f"{uri!r} names no repository", hint="as in ?repo=LABEL&id=UUID")
+    return ParsedButlerDatasetURI(label, found, uri)
+
+
+def dataset_uri(label: str, ref: DatasetRef | Any, authority: str = "org.rubinobs/usdac") -> str:
+    """Make the address of a dataset.
+
+    Parameters
+    ----------
+    label : `str`
+        Label or place of the repository.
+    ref : `DatasetRef`
+        The dataset.
+    authority : `str`, optional
+        Who gives the name out, and its path.
+
+    Returns
+    -------
+    uri : `str`
+        What `parse_dataset_uri` takes apart.
+    """
+    return f"ivo://{authority}?repo={quote(label, safe='/')}&id={ref.id}"
