@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files that come with a bundle: found, brought in, and committed with their datasets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.butler import ingest as ingesting
+from lakebutler.butler.import_bundle import Bundle, with_files
+from lakebutler.butler.import_merge import find_present, merge
+from lakebutler.butler.import_records import Incoming, IncomingFile
+from lakebutler.butler.pending import Batch, Pending
+from lakebutler.butler.repository import Repository
+from lakebutler.config import normalise_root
+from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.datasets.file_dataset import FileDataset
+from lakebutler.datastore.ingest import Ingested
+from lakebutler.datastore.paths import Allowed, file_uri
+from lakebutler.dimensions.coordinate import DataCoordinate
+from lakebutler.errors import ExternalFileError, FileIntegrityError
+from lakebutler.registry.dataset_rows import FileRow
+from lakebutler.registry.registry import Registry
+from lakebutler.registry.schema import DatasetLayout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Target", "add_incoming", "commit_batch", "make_refs", "place_paths"]
+
+_NAMELESS = frozenset({None, "direct", "split"})
+"""Transfer modes that give no file a new name."""
+
+_WITNESSES = 50
+
+
+@dataclass(frozen=True)
+class Target:
+    """The repository that something comes into.
+
+    Attributes
+    ----------
+    repository : `Repository`
+        Open for writing.
+    registry : `Registry`
+        Its registry.
+    pending : `Pending`
+        What its open transaction has done to files.
+    """
+
+    repository: Repository
+    registry: Registry
+    pending: Pending
+
+
+def place_paths(
+    files: Sequence[IncomingFile], directory: str | os.PathLike[str] | None, target: Target
+) -> list[IncomingFile]:
+    """Say where files are; what leads out of their directory is refused.
+
+    Parameters
+    ----------
+    files : sequence of `IncomingFile`
+        Files with paths as the export has them.
+    directory : `str` or path-like or `None`
+        Where relative paths begin; `None` for the repository itself.
+    target : `Target`
+        What the files come into; where this user lets its datasets lie outside, absolute
+        paths may lead.
+
+    Returns
+    -------
+    files : `list` [`IncomingFile`]
+        With absolute paths or URIs where there is a directory.
+
+    Raises
+    ------
+    ExternalFileError
+        Raised if a path leads anywhere else: it is the export that says so, not the caller.
+    """
+    base = None if directory is None else normalise_root(directory)
+    prefix = (base if base is not None else target.repository.root).rstrip("/") + "/"
+    given = target.repository.opening.allow_external
+    own = () if isinstance(given, bool) else (given,) if isinstance(given, str) else tuple(given)
+    allowed = Allowed(True if given is True else (*own, *target.repository.trust.prefixes())).permits
+    placed = []
+    for file in files:
+        path = file.path
+        if "://" in path or path.startswith("/"):
+            uri = path if "://" in path else file_uri(os.path.normpath(path))
+            inside = path.startswith((prefix, file_uri(prefix) if "://" not in prefix else prefix))
+            if (not inside or "/../" in path) and not allowed(uri):
+                raise _outside(path)
+            placed.append(file)
+            continue
+        if path.startswith("../") or "/../" in path or path == ".." or path.endswith("/.."):
+            raise _outside(path)
+        placed.append(file if base is None else file._replace(path=prefix + path))
+    return placed
+
+
+def _outside(path: str) -> ExternalFileError:
+    return ExternalFileError(
+        f"the export refers to {path}, which is not in its directory",
+        hint="if that is right, open the butler with allow_external=[...]",
+    )
+
+
+def make_refs(
+    layout: DatasetLayout, table: pa.Table, rows: Sequence[int] | None, types: dict[str, DatasetType]
+) -> list[DatasetRef]:
+    """Make references of rows.
+
+    Parameters
+    ----------
+    layout : `DatasetLayout`
+        Their table.
+    table : `pyarrow.Table`
+        Rows of datasets.
+    rows : sequence of `int` or `None`
+        Which; `None` for all.
+    types : `dict`
+        Dataset types by name.
+
+    Returns
+    -------
+    refs : `list` [`DatasetRef`]
+        One for each.
+    """
+    import pyarrow as pa
+
+    chosen = table if rows is None else table.take(pa.array(rows, pa.int64()))
+    names = ("dataset_type", "run", "id", *layout.dimensions)
+    columns = [chosen.column(name).to_pylist() for name in names]
+    refs = []
+    for name, run, dataset_id, *values in zip(*columns, strict=True):
+        dataset_type = types[name]
+        data_id = DataCoordinate.from_required_values(dataset_type.dimensions, tuple(values))
+        refs.append(DatasetRef(dataset_type, data_id, run=run, id=dataset_id, conform=False))
+    return refs
+
+
+def add_incoming(
+    target: Target,
+    incoming: Incoming,
+    transfer: str | None,
+    *,
+    op: str,
+    skip_elements: Iterable[str] = (),
+) -> int:
+    """Bring in the files of what comes, and commit all of it at once.
+
+    Parameters
+    ----------
+    target : `Target`
+        The repository.
+    incoming : `Incoming`
+        Bundle and files; paths placed.
+    transfer : `str` or `None`
+        What happens to the files; see `Butler.ingest`.
+    op : `str`
+        The verb to record.
+    skip_elements : iterable of `str`, optional
+        Elements whose records are left out.
+
+    Returns
+    -------
+    count : `int`
+        Number of files brought in.
+    """
+    registry, session = target.registry, target.repository.session
+    session.require_writeable(op)
+    bundle = incoming.bundle
+    with session.held() as snapshot:
+        merge(bundle, registry.records, registry.universe, skip_elements=skip_elements)(snapshot)  # refuses
+        files = _missing(target, bundle, incoming.files)
+    batch = _bring(target, bundle, files, transfer)
+    build = merge(bundle, registry.records, registry.universe, skip_elements=skip_elements)
+    commit_batch(target, build, batch, op)
+    return len(files)
+
+
+def commit_batch(target: Target, build: Any, batch: Batch, op: str) -> None:
+    """Make files durable and commit; undo the files if that fails.
+
+    Parameters
+    ----------
+    target : `Target`
+        The repository.
+    build : callable
+        The operation.
+    batch : `Batch`
+        What was done to files.
+    op : `str`
+        The verb to record.
+    """
+    session, pending = target.repository.session, target.pending
+    nested = session.in_transaction
+    mark = pending.mark()
+    pending.add(batch)
+    try:
+        if not nested:
+            pending.sync(mark)
+        session.execute(build, op=op)
+    except Exception as failure:
+        pending.failed(mark, failure)
+        raise
+    except BaseException:
+        if not nested:  # else it is undone with the transaction
+            pending.forget(mark)
+        raise
+    if not nested:
+        pending.done(mark)
+
+
+def _missing(target: Target, bundle: Bundle, files: Sequence[IncomingFile]) -> list[IncomingFile]:
+    """Files of which at least one dataset is not stored yet."""
+    snapshot = target.registry.snapshot
+    stored = {
+        layout: find_present(snapshot, layout, table).stored for layout, table in bundle.datasets.items()
+    }
+    if not any(flags.any() for flags in stored.values()):
+        return list(files)
+    lists = {layout: flags.tolist() for layout, flags in stored.items()}
+    return [file for file in files if not all(lists[file.layout][row] for row in file.rows)]
+
+
+def _types(target: Target, bundle: Bundle) -> dict[str, DatasetType]:
+    types = dict(bundle.types)
+    for table in bundle.datasets.values():
+        for name in table.column("dataset_type").unique().to_pylist():
+            if name not in types:
+                types[name] = target.registry.dataset_type(name)
+    return types
+
+
+def _bring(target: Target, bundle: Bundle, files: Sequence[IncomingFile], transfer: str | None) -> Batch:
+    if not files:
+        return Batch([], [], [])
+    repository = target.repository
+    given = _file_datasets(bundle, files, _types(target, bundle), named=transfer not in _NAMELESS)
+    if transfer == "direct" and ingesting.any_inside(given, repository.root):
+        transfer = "split"
+    if transfer in ("direct", "split"):
+        outside = ingesting.outside(given, repository.root)
+        repository.trust.allow(outside)
+        repository.datastore.allow_external(outside)
+    done = _ingest(repository, given, files, transfer)
+    try:
+        _compare(files, done)
+        rows: dict[DatasetLayout, list[FileRow | None]] = {
+            layout: [None] * table.num_rows for layout, table in bundle.datasets.items()
+        }
+        types = _types(target, bundle)
+        for file, record in zip(files, done.records, strict=True):
+            here, found_row = rows[file.layout], FileRow._make(record)
+            if found_row.checksum is None and file.checksum is not None:
+                found_row = found_row._replace(checksum=file.checksum)
+            for row in file.rows:
+                here[row] = found_row
+        for layout, found in rows.items():
+            bundle.datasets[layout] = with_files(layout, bundle.datasets[layout], found)
+    except BaseException:
+        repository.datastore.rollback(done.written)
+        raise
+    moves = {record.path or "": original for record, original in zip(done.records, done.moves, strict=False)}
+    refs, found_files = _witnesses(bundle, files, rows, types) if done.written else ([], [])
+    return Batch(refs, found_files, done.written, moves)
+
+
+def _ingest(
+    repository: Repository, given: Sequence[FileDataset], files: Sequence[IncomingFile], transfer: str | None
+) -> Ingested:
+    """Bring in all; those that stay are only noted, whatever happens to the others."""
+    staying = [i for i, file in enumerate(files) if file.stays] if transfer in ("auto", "copy") else []
+    if not staying:
+        return repository.datastore.ingest(given, transfer)
+    outside = [given[i] for i in staying]
+    places = ingesting.outside(outside, repository.root)
+    repository.trust.allow(places)
+    repository.datastore.allow_external(places)
+    noted = repository.datastore.ingest(outside, "direct")
+    rest = sorted(set(range(len(given))) - set(staying))
+    brought = repository.datastore.ingest([given[i] for i in rest], transfer)
+    by_place = dict(zip([*staying, *rest], [*noted.records, *brought.records], strict=True))
+    return Ingested([by_place[i] for i in range(len(given))], brought.written, brought.moves)
+
+
+def _compare(files: Sequence[IncomingFile], done: Ingested) -> None:
+    """Refuse files that are not the ones that were promised."""
+    for file, record in zip(files, done.records, strict=True):
+        if (file.size is not None and record.size != file.size) or (
+            file.checksum is not None and record.checksum is not None and record.checksum != file.checksum
+        ):
+            raise FileIntegrityError(
+                f"{file.path} is not the file that was stored: size or checksum differ",
+                hint="nothing was added; look at the original with lakebutler verify",
+            )
+
+
+def _file_datasets(
+    bundle: Bundle, files: Sequence[IncomingFile], types: dict[str, DatasetType], *, named: bool
+) -> list[FileDataset]:
+    """Files as the datastore takes them: with all their references where it has to name them."""
+    if not named:
+        samples: dict[tuple[DatasetLayout, str], list[DatasetRef]] = {}
+        names = {
+            layout: table.column("dataset_type").to_pylist() for layout, table in bundle.datasets.items()
+        }
+        made = []
+        for file in files:
+            key = (file.layout, names[file.layout][file.rows[0]])
+            sample = samples.get(key)
+            if sample is None:
+                table = bundle.datasets[file.layout]
+                sample = samples[key] = make_refs(file.layout, table, [file.rows[0]], types)
+            made.append(FileDataset(file.path, sample, file.formatter))
+        return made
+    refs: dict[DatasetLayout, dict[int, DatasetRef]] = {}
+    for layout, table in bundle.datasets.items():
+        rows = [row for file in files if file.layout is layout for row in file.rows]
+        refs[layout] = dict(zip(rows, make_refs(layout, table, rows, types), strict=True))
+    return [FileDataset(f.path, [refs[f.layout][row] for row in f.rows], f.formatter) for f in files]
+
+
+def _witnesses(
+    bundle: Bundle,
+    files: Sequence[IncomingFile],
+    rows: dict[DatasetLayout, list[FileRow | None]],
+    types: dict[str, DatasetType],
+) -> tuple[list[DatasetRef], list[FileRow]]:
+    """Some datasets with files that were made, by which one sees whether a commit landed."""
+    refs, found = [], []
+    for file in files[:: max(1, len(files) // _WITNESSES)]:
+        row = rows[file.layout][file.rows[0]]
+        if row is not None:
+            refs += make_refs(file.layout, bundle.datasets[file.layout], [file.rows[0]], types)
+            found.append(row)
+    return refs, found
