@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lakebutler.lake.snapshot import Snapshot
 
-__all__ = ["connect", "query", "run"]
+__all__ = ["connect", "query", "run", "stream"]
 
 _LOCK_DOWN = (
     "SET enable_external_access = false",
@@ -64,16 +64,67 @@ def run(
     params : mapping or sequence, optional
         Values of its parameters.
     """
-    with _lock:
-        if not _inner:
-            _inner.append(_open())
-        cursor = _inner[0].cursor()
+    cursor = _cursor()
     try:
         for name, data in tables.items():
             cursor.register(name, data)
         return _result(cursor, sql, params, snapshot)
     finally:
         cursor.close()
+
+
+def stream(
+    snapshot: Snapshot,
+    sql: str,
+    tables: Mapping[str, pa.Table],
+    params: Mapping[str, Any] | Sequence[Any] | None = None,
+    *,
+    size: int,
+) -> Iterator[pa.Table]:
+    """Run SQL that this package composed, and read its result a part at a time.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        What is read, for messages.
+    sql : `str`
+        One ``SELECT``.
+    tables : mapping
+        Arrow tables it reads, by name.
+    params : mapping or sequence, optional
+        Values of its parameters.
+    size : `int`
+        Rows of a part.
+
+    Yields
+    ------
+    part : `pyarrow.Table`
+        The next rows.
+    """
+    import pyarrow as pa
+
+    cursor = _cursor()
+    try:
+        for name, data in tables.items():
+            cursor.register(name, data)
+        with _told(snapshot):
+            made = cursor.sql(sql, params=params) if params else cursor.sql(sql)
+            reader = iter(made.to_arrow_reader(size))
+        while True:
+            with _told(snapshot):
+                batch = next(reader, None)
+            if batch is None:
+                return
+            yield pa.Table.from_batches([batch])
+    finally:
+        cursor.close()
+
+
+def _cursor() -> duckdb.DuckDBPyConnection:
+    with _lock:
+        if not _inner:
+            _inner.append(_open())
+        return _inner[0].cursor()
 
 
 def connect(snapshot: Snapshot, tables: Iterable[str] | None = None) -> duckdb.DuckDBPyConnection:
@@ -204,11 +255,18 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 
 
 def _result(connection: duckdb.DuckDBPyConnection, sql: str, params: Any, snapshot: Snapshot) -> pa.Table:
+    with _told(snapshot):
+        relation_ = connection.sql(sql, params=params) if params else connection.sql(sql)
+        return relation_.to_arrow_table()
+
+
+@contextmanager
+def _told(snapshot: Snapshot) -> Iterator[None]:
+    """Tell what went wrong in terms of the repository."""
     import duckdb
 
     try:
-        relation_ = connection.sql(sql, params=params) if params else connection.sql(sql)
-        return relation_.to_arrow_table()
+        yield
     except (duckdb.IOException, duckdb.InternalException) as error:
         raise RepositoryCorruptError(
             f"a table of {snapshot.segments.storage.url} cannot be read: {_first_line(error)}"

@@ -60,6 +60,8 @@ def relation(
     columns: Sequence[str] | None = None,
     scopes: Iterable[Key] | None = None,
     slots: Sequence[Slot] | None = None,
+    *,
+    label: str | None = None,
 ) -> Relation:
     """Return SQL that gives the rows of a table.
 
@@ -76,7 +78,10 @@ def relation(
         may still be in what is returned.
     slots : sequence of `Slot`, optional
         Only these of the segments of the committed layer, instead of all.
+    label : `str`, optional
+        What the names of the Arrow tables begin with; the table's name by default.
     """
+    label = table if label is None else label
     view = snapshot.view(table)
     names = list(columns) if columns is not None else list(view.schema.names)
     out = Relation("")
@@ -87,12 +92,12 @@ def relation(
     for place, slot in view.segments(scopes) if slots is None else ((0, slot) for slot in slots):
         groups.setdefault((place, bisect_right(stamps[place], slot.version)), []).append(slot)
     for number, ((place, _), alike) in enumerate(groups.items()):
-        anti = list(_anti(view, place, alike[0].version, f"{table}#{number}", out))
-        sources = _sources(alike, f"{table}#{number}", out)
+        anti = list(_anti(view, place, alike[0].version, f"{label}#{number}", out))
+        sources = _sources(alike, f"{label}#{number}", out)
         parts.extend(f"SELECT {wanted} FROM {source} f" + "".join(anti) for source in sources)
     rows = view.memory_rows()
     if rows or not parts:
-        name = f"{table}#rows"
+        name = f"{label}#rows"
         out.tables[name] = rows_to_table(view.schema, rows)
         parts.append(f"SELECT {wanted} FROM {quote(name)} f")
     out.sql = " UNION ALL ".join(parts)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lakebutler.errors import InvalidQueryError
-from lakebutler.lake import engine
 from lakebutler.query.columns import ColumnRef
+from lakebutler.query.direct import few_rows, suits
+from lakebutler.query.execute import any_rows
 from lakebutler.query.expression import Constant, Operation
 from lakebutler.query.joins import DatasetSearch
 from lakebutler.query.plan import Plan
-from lakebutler.query.sql import any_sql
 from lakebutler.registry.schema import dataset_layout, dimension_table
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def _governors(plan: Plan, snapshot: Snapshot) -> list[str]:
 
 
 def _any(plan: Plan, snapshot: Snapshot) -> bool:
-    statement = any_sql(plan, snapshot.schemas())
-    return bool(engine.query(snapshot, statement.sql, statement.parameters).num_rows)
+    found = few_rows(plan, snapshot) if suits(plan) else None
+    return bool(found.rows) if found is not None else any_rows(plan, snapshot)
 
 
 def _part(request: Request, snapshot: Snapshot) -> bool:

@@ -13,7 +13,7 @@ import lark
 
 from lakebutler.errors import UserExpressionError, did_you_mean
 from lakebutler.query import tree
-from lakebutler.query.tree import Expr
+from lakebutler.query.tree import MAX_INTEGER, Expr
 
 __all__ = ["MAX_DEPTH", "MAX_INTEGER", "MAX_LENGTH", "expression_error", "parse"]
 
@@ -25,9 +25,6 @@ MAX_DEPTH = 200
 
 _CACHED_LENGTH = 10_000
 """Longer expressions are parsed anew each time."""
-
-MAX_INTEGER = 2**63 - 1
-"""Largest integer that a column can hold, and an expression."""
 
 _KEYWORDS = ("AND", "OR", "NOT", "IN", "IS", "NULL", "BETWEEN", "LIKE", "OVERLAPS", "TRUE", "FALSE")
 

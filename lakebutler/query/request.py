@@ -11,11 +11,9 @@ from typing import Any
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.errors import DimensionNameError, DimensionValueError, InvalidQueryError
-from lakebutler.query.bind import bind
 from lakebutler.query.columns import ColumnRef, Scope, dimension_column, element_field, resolve
 from lakebutler.query.expression import Bound, Operation, columns_of, conjunction
 from lakebutler.query.governors import mentioned
-from lakebutler.query.parse import parse
 from lakebutler.query.plan import DatasetSearch, Order, Plan, make_plan
 from lakebutler.query.values import constant
 
@@ -114,10 +112,7 @@ class Request:
             frozenset(search.name for search in self.searches if search.has_validity),
         )
         parts: list[Bound] = [_equals(scope, name, value) for name, value in self.data_id.items()]
-        for text, values in self.conditions:
-            root = parse(text)
-            if root is not None:
-                parts.append(bind(root, text, scope, values))
+        parts += [bound for text, values in self.conditions if (bound := _bound(text, scope, values))]
         defaults = self._defaults(scope, parts)
         return make_plan(
             self.dimensions,
@@ -145,6 +140,14 @@ class Request:
             for name, value in self.defaults.items()
             if name in universe.governor_dimensions.names and name in used and name not in spoken
         }
+
+
+def _bound(text: str, scope: Scope, values: Mapping[str, Any]) -> Bound | None:
+    from lakebutler.query.bind import bind
+    from lakebutler.query.parse import parse
+
+    root = parse(text)
+    return None if root is None else bind(root, text, scope, values)
 
 
 def _equals(scope: Scope, name: str, value: Any) -> Bound:

@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
-from lakebutler.dimensions.arrow import table_to_records
+from lakebutler.dimensions.arrow import element_columns, records_from_rows, table_to_records
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.errors import CalibrationLookupError, InvalidQueryError
 from lakebutler.ids import uuid_from_int
-from lakebutler.lake import engine
+from lakebutler.lake.schema import Column, TableSchema
 from lakebutler.lake.snapshot import Snapshot
-from lakebutler.query.explain import holders, why_empty
-from lakebutler.query.plan import Plan, keep_collections
+from lakebutler.lake.sorting import rows_to_table
+from lakebutler.query.direct import Rows, few_rows, suits
+from lakebutler.query.execute import any_rows, batches, count_rows, searchable, select_rows
+from lakebutler.query.explain import why_empty
+from lakebutler.query.plan import Plan
 from lakebutler.query.request import Request, split_arguments
-from lakebutler.query.sql import ANSWERS, Statement, any_sql, count_sql, select_sql
+from lakebutler.query.shape import few_answers
+from lakebutler.query.sql import ANSWERS, select_sql
 from lakebutler.registry.schema import dimension_schema, dimension_table
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_PART = 50_000
+"""Rows that are made objects at a time."""
 
 
 class QueryResults(Generic[T]):
@@ -85,7 +91,8 @@ class QueryResults(Generic[T]):
     def explain(self) -> str:
         """The plan and the SQL, for a person."""
         plan = self.plan()
-        statement = select_sql(self._searchable(plan), self._snapshot.schemas(), extra=self._extra)
+        shorter = searchable(plan, self._snapshot)
+        statement = select_sql(shorter, self._snapshot.schemas(), extra=self._extra)
         values = "\n".join(f"-- ${name} = {_short(value)}" for name, value in statement.parameters.items())
         return f"{plan}\n\n{statement.sql}\n{values}".rstrip()
 
@@ -98,35 +105,54 @@ class QueryResults(Generic[T]):
             Raised if the first dataset of each data ID is wanted, and several
             calibrations answer.
         """
-        plan = self._searchable(self.plan())
-        table = self._execute(select_sql(plan, self._snapshot.schemas(), extra=self._extra))
-        if ANSWERS in table.column_names:
-            answers = table.column(ANSWERS).to_pylist()
-            worst = max(answers, default=1)
-            if worst > 1:
-                raise self._ambiguous(worst, table.slice(answers.index(worst), 1))
-            table = table.drop_columns([ANSWERS])
-        return table
+        plan = searchable(self.plan(), self._snapshot)
+        found = few_answers(plan, self._snapshot, self._extra)
+        if found is None:
+            return self._checked_table(select_rows(plan, self._snapshot, self._extra))
+        return rows_table(self._column_types(), *self._checked(found))
 
-    def _execute(self, statement: Statement) -> pa.Table:
-        try:
-            return engine.query(self._snapshot, statement.sql, statement.parameters)
-        except InvalidQueryError as exc:
-            if exc.message.startswith("Out of Range Error"):
-                raise InvalidQueryError(
-                    "a number in the condition leaves the range of 64-bit integers"
-                ) from None
-            raise
+    def _parts(self) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """Names and rows of the result, a part at a time."""
+        plan = searchable(self.plan(), self._snapshot)
+        found = few_answers(plan, self._snapshot, self._extra)
+        if found is not None:
+            yield self._checked(found)
+            return
+        for table in batches(plan, self._snapshot, self._extra, _PART):
+            part = self._checked_table(table)
+            columns = [
+                uuids(c) if n == "id" else c.to_pylist()
+                for n, c in zip(part.column_names, part.columns, strict=True)
+            ]
+            yield tuple(part.column_names), list(zip(*columns, strict=True))
 
-    def _searchable(self, plan: Plan) -> Plan:
-        """Pass over collections that hold nothing."""
-        return keep_collections(
-            plan, [(s.name, name) for s in plan.searches for name in holders(self._snapshot, s)]
-        )
+    def _checked(self, found: Rows) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        if not found.names or found.names[-1] != ANSWERS:
+            return found.names, found.rows
+        for row in found.rows:
+            if row[-1] > 1:
+                raise self._ambiguous(row[-1], dict(zip(found.names, row, strict=True)))
+        return found.names[:-1], [row[:-1] for row in found.rows]
 
-    def _ambiguous(self, count: int, row: pa.Table | None = None) -> CalibrationLookupError:
+    def _checked_table(self, table: pa.Table) -> pa.Table:
+        if ANSWERS not in table.column_names:
+            return table
+        answers = table.column(ANSWERS).to_pylist()
+        worst = max(answers, default=1)
+        if worst > 1:
+            raise self._ambiguous(worst, table.slice(answers.index(worst), 1).to_pylist()[0])
+        return table.drop_columns([ANSWERS])
+
+    def _column_types(self) -> dict[str, str]:
+        """Type of each column that a result may have, as the lake names it."""
+        return column_types(self.dimensions, self._request.element)
+
+    def _ambiguous(self, count: int, row: Mapping[str, Any] | None = None) -> CalibrationLookupError:
         target = next(s.name for s in self._request.searches if s.is_result)
-        where = f" for {_data_ids(self.dimensions, row)[0]}" if row is not None else " for one data ID"
+        where = " for one data ID"
+        if row is not None:
+            names = tuple(name for name in self.dimensions.data_coordinate_keys if name in row)
+            where = f" for {data_ids_of(self.dimensions, names, [tuple(row[n] for n in names)])[0]}"
         return CalibrationLookupError(
             f"{count} datasets of type {target!r} are valid{where}",
             hint="say when: add a dimension with a time such as exposure, or a condition on "
@@ -147,12 +173,14 @@ class QueryResults(Generic[T]):
             Number of rows.
         """
         del exact, discard
-        plan = self._searchable(self._request.plan(skip_implied=True))
-        (row,) = self._execute(count_sql(plan, self._snapshot.schemas())).to_pylist()
-        count, *answers = row.values()
-        if answers and (answers[0] or 1) > 1:
-            raise self._ambiguous(answers[0])
-        return int(count)
+        plan = searchable(replace(self._request, order_by=()).plan(skip_implied=True), self._snapshot)
+        found = few_answers(plan, self._snapshot, ("id",) if plan.target is not None else ())
+        if found is not None:
+            return len(self._checked(found)[1])
+        count, answers = count_rows(plan, self._snapshot)
+        if answers > 1:
+            raise self._ambiguous(answers)
+        return count
 
     def any(self, *, execute: bool = True, exact: bool = True) -> bool:
         """Whether there is any row.
@@ -170,8 +198,9 @@ class QueryResults(Generic[T]):
         del execute, exact
         if self._request.limit == 0:
             return False
-        plan = self._searchable(self._request.plan(skip_implied=True))
-        return bool(self._execute(any_sql(plan, self._snapshot.schemas())).num_rows)
+        plan = searchable(replace(self._request, order_by=()).plan(skip_implied=True), self._snapshot)
+        found = few_rows(plan, self._snapshot) if suits(plan) else None
+        return bool(found.rows) if found is not None else any_rows(plan, self._snapshot)
 
     def explain_no_results(self, execute: bool = True) -> list[str]:
         """Say why there are no rows, one reason a line."""
@@ -190,17 +219,33 @@ def _short(value: object) -> str:
     return shown if len(shown) <= 100 else shown[:97] + "..."
 
 
-def _data_ids(group: DimensionGroup, table: pa.Table) -> list[DataCoordinate]:
-    names = [name for name in group.data_coordinate_keys if name in table.column_names]
-    columns = [table.column(name).to_pylist() for name in names]
-    if not columns:
-        return [DataCoordinate.make_empty(group.universe)] * table.num_rows
-    rows = zip(*columns, strict=True)
-    if len(names) == len(group.data_coordinate_keys):
-        full = DataCoordinate.from_full_values
-        return [full(group, row) for row in rows]
-    required = DataCoordinate.from_required_values
-    return [required(group, row) for row in rows]
+def data_ids_of(
+    group: DimensionGroup, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> list[DataCoordinate]:
+    """Make the data IDs of rows.
+
+    Parameters
+    ----------
+    group : `DimensionGroup`
+        Their dimensions.
+    names : sequence of `str`
+        Columns; the first are values of the dimensions, in order.
+    rows : sequence of `tuple`
+        The rows.
+
+    Returns
+    -------
+    data_ids : `list` [`DataCoordinate`]
+        With implied values, if the columns have them all.
+    """
+    keys = tuple(group.data_coordinate_keys)
+    n = sum(name in keys for name in names)
+    if not n:
+        return [DataCoordinate.make_empty(group.universe)] * len(rows)
+    make = DataCoordinate.from_full_values if n == len(keys) else DataCoordinate.from_required_values
+    if n == len(names):
+        return [make(group, row) for row in rows]
+    return [make(group, row[:n]) for row in rows]
 
 
 def attach_records(
@@ -260,11 +305,11 @@ class DataCoordinateQueryResults(QueryResults[DataCoordinate]):
     """Data IDs that a query found."""
 
     def __iter__(self) -> Iterator[DataCoordinate]:
-        table = self.arrow()
-        data_ids = _data_ids(self.dimensions, table)
-        if self._request.with_records:
-            data_ids = attach_records(self._snapshot, self.dimensions, data_ids)
-        return iter(data_ids)
+        for names, rows in self._parts():
+            data_ids = data_ids_of(self.dimensions, names, rows)
+            if self._request.with_records:
+                data_ids = attach_records(self._snapshot, self.dimensions, data_ids)
+            yield from data_ids
 
     def with_dimension_records(self) -> Self:
         """Let the data IDs carry their records."""
@@ -294,7 +339,8 @@ class DimensionRecordQueryResults(QueryResults[DimensionRecord]):
         self.element = element
 
     def __iter__(self) -> Iterator[DimensionRecord]:
-        return iter(table_to_records(self.element, self.arrow()))
+        for _, rows in self._parts():
+            yield from records_from_rows(self.element, rows)
 
 
 class DatasetRefQueryResults(QueryResults[DatasetRef]):
@@ -319,19 +365,13 @@ class DatasetRefQueryResults(QueryResults[DatasetRef]):
         return ("id", "run")
 
     def __iter__(self) -> Iterator[DatasetRef]:
-        table = self.arrow()
-        data_ids = _data_ids(self.dimensions, table)
-        if self._request.with_records:
-            data_ids = attach_records(self._snapshot, self.dimensions, data_ids)
         kind = self.dataset_type
-        return iter(
-            [
-                DatasetRef(kind, data_id, run=run, id=dataset_id, conform=False)
-                for data_id, run, dataset_id in zip(
-                    data_ids, table.column("run").to_pylist(), uuids(table.column("id")), strict=True
-                )
-            ]
-        )
+        for names, rows in self._parts():
+            data_ids = data_ids_of(self.dimensions, names, rows)
+            if self._request.with_records:
+                data_ids = attach_records(self._snapshot, self.dimensions, data_ids)
+            for data_id, row in zip(data_ids, rows, strict=True):
+                yield DatasetRef(kind, data_id, run=row[-1], id=row[-2], conform=False)
 
     @property
     def data_ids(self) -> DataCoordinateQueryResults:
@@ -347,6 +387,58 @@ class DatasetRefQueryResults(QueryResults[DatasetRef]):
     def has_dimension_records(self) -> bool:
         """Whether the data IDs carry their records."""
         return self._request.with_records
+
+
+def column_types(group: DimensionGroup, element: str | None) -> dict[str, str]:
+    """Types of the columns of a result.
+
+    Parameters
+    ----------
+    group : `DimensionGroup`
+        Its dimensions.
+    element : `str` or `None`
+        The element, if the result is its records.
+
+    Returns
+    -------
+    types : `dict` [`str`, `str`]
+        As `lakebutler.lake.schema.Column` names them; of columns it may not have, too.
+    """
+    if element is not None:
+        return dict(element_columns(group.universe[element]))
+    kinds = {"int": "int64", "string": "string"}
+    types = {
+        name: kinds[group.universe.dimensions[name].primary_key.type] for name in group.data_coordinate_keys
+    }
+    return {**types, **_DATASET_COLUMNS}
+
+
+_DATASET_COLUMNS = {"id": "uuid", "run": "string", "collection": "string", "ingest_date": "timestamp"}
+
+
+def rows_table(types: Mapping[str, str], names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Make an Arrow table of rows.
+
+    Parameters
+    ----------
+    types : mapping [`str`, `str`]
+        Types of the columns.
+    names : sequence of `str`
+        The columns.
+    rows : sequence of `tuple`
+        The rows.
+
+    Returns
+    -------
+    table : `pyarrow.Table`
+        As DuckDB would give it.
+    """
+    import pyarrow as pa
+
+    if not names:
+        return pa.table({"one": pa.array([1] * len(rows), pa.int32())})
+    schema = TableSchema("rows", tuple(Column(n, types[n]) for n in names), (), ())
+    return rows_to_table(schema, rows)
 
 
 def uuids(column: Any) -> list[uuid.UUID]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ _TYPES = {
     "binary": "BLOB",
     "timestamp": "TIMESTAMPTZ",
 }
+Source = Callable[[str, DatasetSearch | None], str]
 _MANY = 20
 """Search paths of more collections than this are one parameter."""
 
@@ -51,8 +52,9 @@ class Statement:
 class _Writer:
     """Gathers relations, and knows where each column comes from."""
 
-    def __init__(self, plan: Plan, tables: Iterable[str]) -> None:
+    def __init__(self, plan: Plan, tables: Iterable[str], source: Source | None) -> None:
         self.plan = plan
+        self.source: Source = source if source is not None else _by_name
         self.universe = plan.dimensions.universe
         self.tables = frozenset(tables)
         self.parameters = Parameters()
@@ -74,7 +76,7 @@ class _Writer:
             element = self.universe[name]
             self.columns.elements[name] = alias = quote(name)
             table = dimension_table(name)
-            relation = quote(table) if table in self.tables else _empty(element)
+            relation = self.source(table, None) if table in self.tables else _empty(element)
             names = (*element.required.names, *element.implied.names)
             self._add(relation, alias, {n: f"{alias}.{quote(n)}" for n in names})
         for name in self.plan.unions:
@@ -124,7 +126,8 @@ class _Writer:
             among = f"SELECT unnest({self.parameters.add_list(names, 'string')})"
         else:
             among = ", ".join(self.parameters.add(name, "string") for name in names)
-        source = f"FROM {quote(layout.table)} WHERE dataset_type = {kind} AND collection IN ({among})"
+        table = self.source(layout.table, search)
+        source = f"FROM {table} WHERE dataset_type = {kind} AND collection IN ({among})"
         if not search.is_result and not self.plan.uses(search):
             if len(names) == 1 and not search.has_validity:
                 return f"(SELECT {', '.join([*dims, 'id'])} {source})"
@@ -156,7 +159,9 @@ class _Writer:
         table = dimension_table(target.name)
         if table not in self.tables:
             return f"(SELECT CAST(NULL AS VARCHAR) AS {quote(name)} WHERE false)"
-        return f"(SELECT DISTINCT {quote(name)} FROM {quote(table)} WHERE {quote(name)} IS NOT NULL)"
+        return (
+            f"(SELECT DISTINCT {quote(name)} FROM {self.source(table, None)} WHERE {quote(name)} IS NOT NULL)"
+        )
 
     # -- what is selected
 
@@ -206,7 +211,13 @@ def _empty(element: DimensionElement) -> str:
     return f"(SELECT {columns} WHERE false)"
 
 
-def select_sql(plan: Plan, tables: Iterable[str], *, extra: Sequence[str] = ()) -> Statement:
+def _by_name(table: str, _search: DatasetSearch | None) -> str:
+    return quote(table)
+
+
+def select_sql(
+    plan: Plan, tables: Iterable[str], *, extra: Sequence[str] = (), source: Source | None = None
+) -> Statement:
     """Write the query that gives the result's rows.
 
     Parameters
@@ -217,6 +228,9 @@ def select_sql(plan: Plan, tables: Iterable[str], *, extra: Sequence[str] = ()) 
         Tables that exist in the snapshot.
     extra : sequence of `str`, optional
         Columns of the result's dataset search besides the dimensions.
+    source : callable, optional
+        Gives the SQL of a relation, from the name of its table and the search
+        that reads it, if any; by default it is the name.
 
     Returns
     -------
@@ -225,8 +239,8 @@ def select_sql(plan: Plan, tables: Iterable[str], *, extra: Sequence[str] = ()) 
         records, then ``extra``, then `ANSWERS` where several datasets may have
         been found for one data ID.
     """
-    writer = _Writer(plan, tables)
-    source = f"FROM {writer.write_from()}"
+    writer = _Writer(plan, tables, source)
+    rows = f"FROM {writer.write_from()}"
     columns = writer.facts() if plan.element is not None else writer.dimensions()
     target = plan.target
     found = (
@@ -235,14 +249,14 @@ def select_sql(plan: Plan, tables: Iterable[str], *, extra: Sequence[str] = ()) 
         else []
     )
     if plan.ranking == "times":
-        sql = _one_each(writer, source, columns, found)
+        sql = _one_each(writer, rows, columns, found)
     elif not plan.distinct:
-        sql = f"SELECT {_list([*columns, *found])}\n{source}{writer.ranked()}"
+        sql = f"SELECT {_list([*columns, *found])}\n{rows}{writer.ranked()}"
         sql += _order(plan.order_by, [writer.expression(o.column) for o in plan.order_by])
     elif plan.element is not None:
-        sql = _distinct_records(writer, source, columns)
+        sql = _distinct_records(writer, rows, columns)
     else:
-        sql = _distinct(writer, source, [*columns, *found])
+        sql = _distinct(writer, rows, [*columns, *found])
     if plan.limit is not None:
         sql += f"\nLIMIT {int(plan.limit)}"
     return Statement(sql, writer.parameters.values)
@@ -329,12 +343,12 @@ def _distinct_records(writer: _Writer, source: str, columns: Sequence[tuple[str,
     selected = ", ".join(f"e.{quote(name)}" for name, _ in columns)
     sql = (
         f"SELECT {selected} FROM (\n{_grouped(writer, source, keys)}\n) AS k "
-        f"JOIN {quote(dimension_table(element.name))} AS e ON {on}"
+        f"JOIN {writer.source(dimension_table(element.name), None)} AS e ON {on}"
     )
     return sql + _order(plan.order_by, [f"k.{name}" for name in _sorted_by(plan)])
 
 
-def count_sql(plan: Plan, tables: Iterable[str]) -> Statement:
+def count_sql(plan: Plan, tables: Iterable[str], *, source: Source | None = None) -> Statement:
     """Write the query that counts the result's rows.
 
     Parameters
@@ -343,6 +357,8 @@ def count_sql(plan: Plan, tables: Iterable[str]) -> Statement:
         The query; its order does not matter.
     tables : iterable of `str`
         Tables that exist in the snapshot.
+    source : callable, optional
+        As for `select_sql`.
 
     Returns
     -------
@@ -351,12 +367,12 @@ def count_sql(plan: Plan, tables: Iterable[str]) -> Statement:
         one data ID, the greatest number of them.
     """
     extra = ("id",) if plan.target is not None else ()
-    inner = select_sql(replace(plan, order_by=()), tables, extra=extra)
+    inner = select_sql(replace(plan, order_by=()), tables, extra=extra, source=source)
     more = f", max({ANSWERS})" if plan.ranking == "times" else ""
     return Statement(f"SELECT count(*){more} FROM (\n{inner.sql}\n)", inner.parameters)
 
 
-def any_sql(plan: Plan, tables: Iterable[str]) -> Statement:
+def any_sql(plan: Plan, tables: Iterable[str], *, source: Source | None = None) -> Statement:
     """Write the query that finds out whether there is any row.
 
     Parameters
@@ -365,11 +381,13 @@ def any_sql(plan: Plan, tables: Iterable[str]) -> Statement:
         The query; its order and limit do not matter.
     tables : iterable of `str`
         Tables that exist in the snapshot.
+    source : callable, optional
+        As for `select_sql`.
 
     Returns
     -------
     statement : `Statement`
         No row, or one.
     """
-    writer = _Writer(plan, tables)
+    writer = _Writer(plan, tables, source)
     return Statement(f"SELECT 1 AS one\nFROM {writer.write_from()}\nLIMIT 1", writer.parameters.values)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 __all__ = [
+    "MAX_INTEGER",
     "Arithmetic",
     "Between",
     "Bind",
@@ -26,6 +27,10 @@ __all__ = [
     "Range",
     "Time",
 ]
+
+
+MAX_INTEGER = 2**63 - 1
+"""Greatest integer that a repository can hold, and that can be compared with one."""
 
 
 @dataclass(frozen=True, slots=True)

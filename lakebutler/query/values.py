@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lakebutler.query.expression import Constant
-from lakebutler.query.parse import MAX_INTEGER
 from lakebutler.query.times import datetime_of, value_of_time
+from lakebutler.query.tree import MAX_INTEGER
 from lakebutler.timespan import Timespan
 
 __all__ = ["constant", "convert", "members"]

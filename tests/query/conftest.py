@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 
 import lakebutler
 from lakebutler import Butler
+from lakebutler.query import direct
 from tests.query.scenario import fill
 
 
@@ -25,3 +27,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
 def butler(root: str) -> Iterator[Butler]:
     with Butler.from_config(root) as found:
         yield found
+
+
+@contextlib.contextmanager
+def by_duckdb() -> Iterator[None]:
+    """Let DuckDB answer what a few rows would have answered."""
+    most = direct.MOST
+    direct.MOST = -1
+    try:
+        yield
+    finally:
+        direct.MOST = most

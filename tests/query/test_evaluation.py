@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lakebutler import Butler
 from lakebutler.errors import CalibrationLookupError
 from tests.query import brute
+from tests.query.conftest import by_duckdb
 from tests.query.expressions import Term, conditions
 
 ANY_INSTRUMENT = "instrument != '' AND "
@@ -55,6 +56,10 @@ def test_random_conditions_find_the_data_ids_that_loops_find(
         assert len(found) == len(wanted) == results.count()
         assert results.any() is bool(wanted)
         assert bool(results.explain_no_results()) is not bool(wanted)
+        with by_duckdb():
+            assert {data_id.required_values for data_id in results} == wanted
+            assert results.count() == len(wanted)
+            assert results.any() is bool(wanted)
 
 
 @given(
@@ -71,6 +76,8 @@ def test_random_conditions_find_the_records_that_loops_find(butler: Butler, elem
         found = list(results)
         assert sorted(record.dataId.required_values for record in found) == sorted(wanted)
         assert results.count() == len(found)
+        with by_duckdb():
+            assert {record.dataId for record in results} == {record.dataId for record in found}
     for record in found[:3]:
         assert record in butler.query_dimension_records(element, data_id=record.dataId)
 
@@ -107,9 +114,14 @@ def test_random_conditions_find_the_datasets_that_loops_find(
                 list(results)
             with pytest.raises(CalibrationLookupError, match=dataset_type):
                 results.count()
+            with by_duckdb(), pytest.raises(CalibrationLookupError, match=dataset_type):
+                list(results)
             assert results.any()
             return
         refs = list(results)
+        with by_duckdb():
+            assert set(results) == set(refs)
+            assert results.count() == len(refs)
         keys = brute.TYPE_DIMENSIONS[dataset_type]
         found = [(tuple(ref.dataId[key] for key in keys), ref.run) for ref in refs]
         assert sorted(found) == sorted(wanted)

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A few rows by what their sort columns may be, without an engine."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.lake.group import KeyColumn, SortedKeys, flat, is_constant
+from lakebutler.lake.schema import TableSchema
+from lakebutler.lake.segment import FileSegment, MemorySegment, row_getter
+from lakebutler.lake.table import Slot, TableView
+
+if TYPE_CHECKING:
+    from lakebutler.lake.snapshot import Snapshot
+
+__all__ = ["Allowed", "estimate", "select"]
+
+Key = tuple[Any, ...]
+_MOST_RANGES = 64
+_MOST_KEYS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a column may be: one of some values, or a number between two, both included.
+
+    Parameters
+    ----------
+    values : `frozenset` or `None`
+        The values; `None` if there are limits instead.
+    low, high : `int` or `None`
+        The limits.
+    """
+
+    values: frozenset[Any] | None = None
+    low: int | None = None
+    high: int | None = None
+
+    def has(self, value: Any) -> bool:
+        """Whether a value is allowed."""
+        if self.values is not None:
+            return value in self.values
+        if value is None:
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def meet(self, other: Allowed) -> Allowed:
+        """What both allow."""
+        if self.values is not None:
+            return Allowed(frozenset(filter(other.has, self.values)))
+        if other.values is not None:
+            return other.meet(self)
+        lows = [low for low in (self.low, other.low) if low is not None]
+        highs = [high for high in (self.high, other.high) if high is not None]
+        return Allowed(None, max(lows, default=None), min(highs, default=None))
+
+
+def estimate(snapshot: Snapshot, table: str, allowed: Mapping[str, Allowed]) -> int:
+    """Bound how many rows a selection can have, by the scopes alone.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Which version.
+    table : `str`
+        Name of the table.
+    allowed : mapping [`str`, `Allowed`]
+        What columns may be.
+
+    Returns
+    -------
+    rows : `int`
+        At least as many as there are.
+    """
+    view = snapshot.view(table)
+    scopes = _scopes(view.schema, allowed)
+    if scopes is None:
+        total = sum(slot.segment.rows for _, slot in view.segments())
+        return total + sum(layer.live_rows for layer, _ in view.layers)
+    counts = snapshot.scopes(table)
+    return sum(counts.get(scope, 0) for scope in scopes)
+
+
+def select(
+    snapshot: Snapshot, table: str, allowed: Mapping[str, Allowed], columns: Sequence[str], most: int
+) -> list[Key] | None:
+    """Return the rows whose sort columns are what they may be.
+
+    Only sort columns are decoded to find them, and only the wanted columns of the
+    row groups in which they lie.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Which version.
+    table : `str`
+        Name of the table.
+    allowed : mapping [`str`, `Allowed`]
+        What columns may be; columns that are no sort columns are passed over.
+    columns : sequence of `str`
+        The columns to return.
+    most : `int`
+        How many rows at most.
+
+    Returns
+    -------
+    rows : `list` [`tuple`] or `None`
+        In no particular order; `None` if there are more than ``most``.
+    """
+    view = snapshot.view(table)
+    schema = view.schema
+    allowed = {name: allowed[name] for name in schema.sort if name in allowed}
+    if any(a.values is not None and not a.values for a in allowed.values()):
+        return []
+    picked = []
+    total = 0
+    scopes = _scopes(schema, allowed)
+    for place, slot in view.segments(scopes):
+        for group, rows in _places(slot, schema, allowed):
+            total += len(rows)
+            if total > most:
+                return None
+            picked.append((place, slot, group, rows))
+    out = _memory_rows(view, allowed, columns)
+    if total + len(out) > most:
+        return None
+    for place, slot, group, rows in picked:
+        out.extend(_fetch(view, place, slot, group, rows, tuple(columns)))
+    return out
+
+
+def _scopes(schema: TableSchema, allowed: Mapping[str, Allowed]) -> list[Key] | None:
+    lists = []
+    for name in schema.scope:
+        known = allowed.get(name)
+        if known is None or known.values is None:
+            return None
+        lists.append(known.values)
+    return list(product(*lists)) if lists else None
+
+
+def _places(
+    slot: Slot, schema: TableSchema, allowed: Mapping[str, Allowed]
+) -> Iterator[tuple[int | None, Sequence[int]]]:
+    """Yield where in a segment the rows are: row group and numbers in it."""
+    segment = slot.segment
+    if isinstance(segment, MemorySegment):
+        keys = segment._keys
+        rows = _pick(keys, schema.sort, allowed, 0, keys.rows)
+        if len(rows):
+            yield None, rows
+        return
+    assert isinstance(segment, FileSegment)
+    for group in _groups(segment, allowed):
+        keys = segment._keys(group)
+        rows = _pick(keys, segment.sort, allowed, 0, keys.rows)
+        if len(rows):
+            yield group, rows
+
+
+def _groups(segment: FileSegment, allowed: Mapping[str, Allowed]) -> Sequence[int]:
+    """Row groups that may have such rows, by the first key of each."""
+    prefix: list[tuple[Any, Any]] = []
+    for name in segment.sort:
+        known = allowed.get(name)
+        if known is None:
+            break
+        if known.values is not None:
+            prefix.append((min(known.values), max(known.values)))
+            if len(known.values) == 1:
+                continue
+        elif known.low is not None and known.high is not None:
+            prefix.append((known.low, known.high))
+        break
+    if not prefix:
+        return range(len(segment.group_starts))
+    low, high = (tuple((True, pair[i]) for pair in prefix) for i in (0, 1))
+    n = len(prefix)
+    if segment.first and tuple((v is not None, v) for v in segment.first[:n]) > high:
+        return ()
+    if segment.last and tuple((v is not None, v) for v in segment.last[:n]) < low:
+        return ()
+    firsts = segment._prefix_firsts(n)
+    return range(max(bisect_left(firsts, low) - 1, 0), bisect_right(firsts, high))
+
+
+def _pick(
+    keys: SortedKeys, sort: Sequence[str], allowed: Mapping[str, Allowed], low: int, high: int
+) -> Sequence[int]:
+    """Numbers of the rows whose sort columns are what they may be."""
+    ranges = [(low, high)]
+    masks: list[tuple[KeyColumn, Allowed]] = []
+    sorted_so_far = True
+    for name, column in zip(sort, keys._columns, strict=False):
+        known = allowed.get(name)
+        if column.is_constant:
+            if known is not None and not known.has(column.constant):
+                return ()
+        elif known is None:
+            sorted_so_far = False
+        elif sorted_so_far and known.values is not None and len(known.values) * len(ranges) <= _MOST_RANGES:
+            narrowed = (column.narrow(value, *part) for part in ranges for value in known.values)
+            ranges = [part for part in narrowed if part[0] < part[1]]
+        else:
+            sorted_so_far = False
+            masks.append((column, known))
+        if not ranges:
+            return ()
+    if not masks:
+        return [i for part in ranges for i in range(*part)]
+    return [i for part in ranges for i in _masked(masks, *part)]
+
+
+def _masked(masks: Sequence[tuple[KeyColumn, Allowed]], low: int, high: int) -> list[int]:
+    import numpy as np
+
+    keep = np.ones(high - low, dtype=bool)
+    for column, known in masks:
+        part = column.array[low:high]
+        if column._valid is not None:
+            keep &= column._valid[low:high].astype(bool)
+        if known.values is None:
+            if known.low is not None:
+                keep &= part >= known.low
+            if known.high is not None:
+                keep &= part <= known.high
+            continue
+        codes = [code for value in known.values if (code := column._code(value)) is not None]
+        if len(codes) == 1:
+            keep &= part == codes[0]
+        else:
+            keep &= np.isin(part, np.asarray(codes, dtype=part.dtype))
+    return (np.flatnonzero(keep) + low).tolist()
+
+
+def _fetch(
+    view: TableView, place: int, slot: Slot, group: int | None, rows: Sequence[int], names: tuple[str, ...]
+) -> list[Key]:
+    segment = slot.segment
+    if any(layer.may_delete for layer, _ in view.layers[place:]):
+        getter = view.schema.getter(names)
+        if group is None:
+            assert isinstance(segment, MemorySegment)
+            whole = segment._getter
+        else:
+            assert isinstance(segment, FileSegment)
+            whole = segment._row_getter(group)
+        layer, stamp = view.layers[place]
+        above = view.layers[place + 1 :]
+        found = (whole(i) for i in rows)
+        return [
+            getter(row)
+            for row in found
+            if not layer.gone(row, slot.version, stamp) and not _gone_above(above, row)
+        ]
+    if group is None:
+        assert isinstance(segment, MemorySegment)
+        take = row_getter(view.schema, segment.sorted.select(list(names)), names)
+        return [take(i) for i in rows]
+    assert isinstance(segment, FileSegment)
+    cached = (segment.file.path, group, names)
+    take = segment._store.rows.get(cached)
+    if take is None:
+        data = segment.read(group, names)
+        take = row_getter(view.schema, data, names)
+        kept = (column for column in map(flat, data.columns) if not is_constant(column))
+        segment._store.rows.put(cached, take, sum(column.nbytes for column in kept) + 2000)
+    return [take(i) for i in rows]
+
+
+def _gone_above(above: Sequence[Any], row: Key) -> bool:
+    return any(layer.gone(row, -1, stamp) for layer, stamp in above if layer.may_delete)
+
+
+def _memory_rows(view: TableView, allowed: Mapping[str, Allowed], names: Sequence[str]) -> list[Key]:
+    """Rows in no segment, looked up by the columns that have few values."""
+    schema = view.schema
+    columns: list[str] = []
+    lists: list[frozenset[Any]] = []
+    number = 1
+    for name in schema.sort:
+        known = allowed.get(name)
+        if known is not None and known.values is not None and number * len(known.values) <= _MOST_KEYS:
+            columns.append(name)
+            lists.append(known.values)
+            number *= len(known.values)
+    rest = [(schema.position[n], a) for n, a in allowed.items() if n not in columns]
+    getter = schema.getter(tuple(names))
+    out = []
+    for place, (layer, stamp) in enumerate(view.layers):
+        if not layer.store.rows:
+            continue
+        if columns:
+            keys = product(*lists)
+            rows = [row for key in keys for _, row in layer.store.find(tuple(columns), key, stamp)]
+        else:
+            rows = layer.store.visible(stamp)
+        above = view.layers[place + 1 :]
+        out += [
+            getter(row) for row in rows if all(a.has(row[i]) for i, a in rest) and not _gone_above(above, row)
+        ]
+    return out

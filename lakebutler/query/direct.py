@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Queries that come down to a few rows, answered without DuckDB.
+
+Starting DuckDB on a query costs more than many a question is worth.  Here each
+relation of a plan is narrowed by the values that the condition, and the relations
+narrowed before, leave to its sort columns.  If all of them come down to a few
+rows, these are joined here; else DuckDB is asked, with the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.dimensions.elements import DimensionElement
+from lakebutler.lake.select import Allowed, estimate, select
+from lakebutler.query.evaluate import NotHere, Row, compiled, name_of, supported
+from lakebutler.query.expression import Bound, columns_of
+from lakebutler.query.expression_sql import UNBOUNDED
+from lakebutler.query.joins import DatasetSearch
+from lakebutler.query.narrow import conjuncts, narrowed
+from lakebutler.query.plan import Plan
+from lakebutler.registry.schema import dataset_layout, dimension_schema, dimension_table
+
+if TYPE_CHECKING:
+    from lakebutler.lake.snapshot import Snapshot
+
+__all__ = ["MOST", "Rows", "few_rows", "suits"]
+
+MOST = 2000
+"""Rows of one relation, or of the join, beyond which DuckDB is faster."""
+_MOST_VALUES = 1000
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows with names for their columns.
+
+    Parameters
+    ----------
+    names : `tuple` [`str`]
+        The columns: dimensions, and ``owner.field``.
+    rows : `list` [`tuple`]
+        Their values.
+    """
+
+    names: tuple[str, ...]
+    rows: list[Row]
+
+    def index(self) -> dict[str, int]:
+        """Where each column is."""
+        return {name: i for i, name in enumerate(self.names)}
+
+
+def suits(plan: Plan) -> bool:
+    """Whether a plan can be answered here if it comes down to a few rows: pure.
+
+    Parameters
+    ----------
+    plan : `Plan`
+        The plan.
+
+    Returns
+    -------
+    suits : `bool`
+        Whether everything in it can be evaluated here.
+    """
+    bounds = [*plan.overlaps, *(order.column for order in plan.order_by)]
+    if plan.where is not None:
+        bounds.append(plan.where)
+    return all(map(supported, bounds))
+
+
+def few_rows(plan: Plan, snapshot: Snapshot) -> Rows | None:
+    """Answer a plan if it comes down to a few rows.
+
+    Parameters
+    ----------
+    plan : `Plan`
+        A plan that `suits`.
+    snapshot : `Snapshot`
+        The state to read.
+
+    Returns
+    -------
+    rows : `Rows` or `None`
+        What is joined and satisfies the condition, ranked and in order but not
+        yet distinct; `None` if these are too many, or DuckDB must be asked.
+    """
+    try:
+        return _Answer(plan, snapshot).rows()
+    except NotHere:
+        return None
+
+
+class _Relation:
+    """One relation of a plan, before or after it was narrowed."""
+
+    def __init__(self, table: str | None, keys: Sequence[str]) -> None:
+        self.table = table
+        self.keys = tuple(keys)
+        self.found: Rows | None = None
+        self.tried: dict[str, Allowed] | None = None
+
+    def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
+        raise NotImplementedError
+
+    def fixed(self) -> dict[str, Allowed]:
+        return {}
+
+
+class _Datasets(_Relation):
+    def __init__(self, plan: Plan, search: DatasetSearch, tables: Sequence[str]) -> None:
+        layout = dataset_layout(search.dimensions)
+        super().__init__(layout.table if layout.table in tables and search.path else None, layout.dimensions)
+        self.search = search
+        self.whole = search.is_result or plan.uses(search)
+        name = search.name
+        facts = ("dataset_id", "run", "collection", "ingest_date", "timespan") if self.whole else ()
+        self.names = (*layout.dimensions, *(f"{name}.{fact}" for fact in facts))
+        self.columns = layout.dimensions
+        if self.whole:
+            self.columns += ("id", "run", "collection", "ingest_date", "valid_begin", "valid_end")
+
+    def fixed(self) -> dict[str, Allowed]:
+        path = frozenset(name for name, _ in self.search.path)
+        return {"dataset_type": Allowed(frozenset((self.search.name,))), "collection": Allowed(path)}
+
+    def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
+        assert self.table is not None
+        rows = select(snapshot, self.table, {**allowed, **self.fixed()}, self.columns, most)
+        if rows is None:
+            return None
+        if not self.whole:
+            return Rows(self.names, list(dict.fromkeys(rows)))
+        low, high = UNBOUNDED
+        made = [
+            (*row[:-2], (low if row[-2] is None else row[-2], high if row[-1] is None else row[-1]))
+            for row in rows
+        ]
+        return Rows(self.names, made)
+
+
+class _Records(_Relation):
+    def __init__(self, plan: Plan, element: DimensionElement, tables: Sequence[str]) -> None:
+        table = dimension_table(element.name)
+        super().__init__(table if table in tables else None, element.required.names)
+        self.whole = plan.element == element.name
+        bounds = [*plan.overlaps, *(order.column for order in plan.order_by)]
+        if plan.where is not None:
+            bounds.append(plan.where)
+        used = (c for bound in bounds for c in columns_of(bound))
+        fields = dict.fromkeys(c.field for c in used if c.kind == "element" and c.owner == element.name)
+        keys = (*element.required.names, *element.implied.names)
+        self.columns: tuple[str, ...]
+        if self.whole:
+            self.columns = tuple(column.name for column in dimension_schema(element).columns)
+        else:
+            self.columns = keys
+            for field in fields:
+                self.columns += ("timespan_begin", "timespan_end") if field == "timespan" else (field,)
+        self.names = (*keys, *(f"{element.name}.{field}" for field in fields))
+        places = {name: i for i, name in enumerate(self.columns)}
+        self._plain = [(places[n], -1) for n in keys]
+        for field in fields:
+            if field == "timespan":
+                self._plain.append((places["timespan_begin"], places["timespan_end"]))
+            else:
+                self._plain.append((places[field], -1))
+        if self.whole:
+            self.names += ("#record",)
+
+    def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
+        assert self.table is not None
+        rows = select(snapshot, self.table, allowed, self.columns, most)
+        if rows is None:
+            return None
+        plain = self._plain
+        if not self.whole and all(second < 0 for _, second in plain):
+            return Rows(self.names, rows)
+        made = []
+        for row in rows:
+            values = [row[i] if j < 0 else (None if row[i] is None else (row[i], row[j])) for i, j in plain]
+            made.append((*values, row) if self.whole else tuple(values))
+        return Rows(self.names, made)
+
+
+class _Union(_Relation):
+    """Values of a dimension without a table: those that another's records have."""
+
+    def __init__(self, name: str, target: str, tables: Sequence[str]) -> None:
+        table = dimension_table(target)
+        super().__init__(table if table in tables else None, ())
+        self.names = (name,)
+
+    def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
+        assert self.table is not None
+        rows = select(snapshot, self.table, {}, self.names, most)
+        return (
+            None if rows is None else Rows(self.names, [r for r in dict.fromkeys(rows) if r[0] is not None])
+        )
+
+
+class _Answer:
+    def __init__(self, plan: Plan, snapshot: Snapshot) -> None:
+        self.plan = plan
+        self.snapshot = snapshot
+        self.parts: list[Bound] = [*plan.overlaps, *conjuncts(plan.where)]
+        self.allowed = narrowed(plan.where)
+        universe = plan.dimensions.universe
+        tables = snapshot.schemas()
+        self.relations: list[Any] = [_Datasets(plan, search, tables) for search in plan.searches]  # type: ignore[arg-type]
+        self.relations += [_Records(plan, universe[name], tables) for name in plan.elements]  # type: ignore[arg-type]
+        for name in plan.unions:
+            target = universe.dimensions[name].implied_union_target
+            assert target is not None
+            self.relations.append(_Union(name, target.name, tables))  # type: ignore[arg-type]
+
+    def rows(self) -> Rows | None:
+        if any(relation.table is None for relation in self.relations):
+            return Rows(self._all_names(), [])
+        if not self._narrow():
+            return None
+        joined = self._join()
+        if joined is None:
+            return None
+        return self._rank(joined)
+
+    def _all_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for relation in self.relations for name in relation.names))
+
+    # -- narrowing
+
+    def _narrow(self) -> bool:
+        """Read each relation as soon as what is known leaves a few rows of it."""
+        waiting = {id(r): r for r in self.relations}
+        sizes = {
+            key: estimate(self.snapshot, r.table, {**self.allowed, **r.fixed()}) for key, r in waiting.items()
+        }
+        while waiting:
+            order = sorted(waiting.values(), key=lambda r: (not self._single(r), sizes[id(r)]))
+            for relation in order:
+                if self._read(relation, sizes[id(relation)]):
+                    del waiting[id(relation)]
+                    break
+            else:
+                return False
+        return True
+
+    def _single(self, relation: _Relation) -> bool:
+        """Whether one row at most can be left."""
+        found = (self.allowed.get(name) for name in relation.keys)
+        return all(a is not None and a.values is not None and len(a.values) == 1 for a in found)
+
+    def _read(self, relation: _Relation, size: int) -> bool:
+        known = {name: self.allowed[name] for name in relation.keys if name in self.allowed}
+        if relation.tried == known:
+            return False
+        relation.tried = known
+        governors = self.plan.dimensions.universe.governor_dimensions.names
+        if size > MOST and not set(known) - set(governors):
+            return False
+        found = relation.read(self.snapshot, known, MOST)
+        if found is None:
+            return False
+        found = self._filtered(found)
+        relation.found = found
+        for place, name in enumerate(found.names):
+            if "." in name or name.startswith("#"):
+                continue
+            if len(found.rows) <= _MOST_VALUES:
+                values = Allowed(frozenset([row[place] for row in found.rows]) - {None})
+                self.allowed[name] = values.meet(self.allowed[name]) if name in self.allowed else values
+        return True
+
+    def _filtered(self, found: Rows) -> Rows:
+        """Apply what can be told from these columns alone."""
+        index = found.index()
+        for part in self.parts:
+            names = {name_of(c) for c in columns_of(part)}
+            if names and names <= index.keys():
+                test = compiled(part, index)
+                found = Rows(found.names, [row for row in found.rows if test(row) is True])
+        return found
+
+    # -- joining
+
+    def _join(self) -> Rows | None:
+        waiting = [relation.found for relation in self.relations]
+        joined = Rows((), [()])
+        while waiting:
+            have = set(joined.names)
+            best = min(waiting, key=lambda r: (not (have & set(r.names)), len(r.rows)))
+            waiting.remove(best)
+            made = _joined(joined, best)
+            if made is None:
+                return None
+            joined = made
+        index = joined.index()
+        tests = [compiled(part, index) for part in self.parts]
+        if tests:
+            joined.rows = [row for row in joined.rows if all(test(row) is True for test in tests)]
+        return joined
+
+    # -- ranking
+
+    def _rank(self, found: Rows) -> Rows:
+        plan, target = self.plan, self.plan.target
+        if plan.ranking is None or target is None:
+            return found
+        groups = {
+            "search": target.dimensions.required,
+            "rows": plan.result.required,
+            "times": plan.dimensions.required,
+        }
+        index = found.index()
+        keys = [index[name] for name in groups[plan.ranking] if name in index]
+        where = index[f"{target.name}.collection"]
+        ranks = {name: i for i, (name, _) in enumerate(target.path)}
+        best: dict[Row, int] = {}
+        for row in found.rows:
+            key = tuple([row[i] for i in keys])
+            rank = ranks[row[where]]
+            if rank < best.get(key, len(ranks)):
+                best[key] = rank
+        return Rows(
+            found.names, [r for r in found.rows if ranks[r[where]] == best[tuple([r[i] for i in keys])]]
+        )
+
+
+def _joined(left: Rows, right: Rows) -> Rows | None:
+    shared = [name for name in right.names if name in set(left.names)]
+    fresh = [i for i, name in enumerate(right.names) if name not in set(left.names)]
+    a, b = left.index(), right.index()
+    left_keys, right_keys = [a[n] for n in shared], [b[n] for n in shared]
+    found: dict[Row, list[Row]] = {}
+    for row in right.rows:
+        key = tuple([row[i] for i in right_keys])
+        if None not in key:
+            found.setdefault(key, []).append(tuple([row[i] for i in fresh]))
+    out: list[Row] = []
+    for row in left.rows:
+        more = found.get(tuple([row[i] for i in left_keys]))
+        if more is not None:
+            out.extend([row + extra for extra in more])
+            if len(out) > 10 * MOST:
+                return None
+    return Rows((*left.names, *(right.names[i] for i in fresh)), out)

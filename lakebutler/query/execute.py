@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Plans run by DuckDB, over the files that can have rows for them and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.errors import InvalidQueryError
+from lakebutler.lake import engine
+from lakebutler.lake.relation import relation
+from lakebutler.query.expression_sql import quote
+from lakebutler.query.joins import DatasetSearch
+from lakebutler.query.plan import Plan, keep_collections
+from lakebutler.query.sql import Statement, any_sql, count_sql, select_sql
+from lakebutler.registry.schema import dataset_layout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakebutler.lake.snapshot import Snapshot
+
+__all__ = ["any_rows", "batches", "count_rows", "searchable", "select_rows"]
+
+_MOST_SCOPES = 2000
+
+
+@dataclass
+class _Sources:
+    """The relations of a plan as SQL over files and Arrow tables."""
+
+    snapshot: Snapshot
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    _made: dict[Any, str] = field(default_factory=dict)
+
+    def __call__(self, table: str, search: DatasetSearch | None) -> str:
+        key = (table, search.name, search.path) if search is not None else (table,)
+        if key not in self._made:
+            scopes = None
+            if search is not None and len(search.path) <= _MOST_SCOPES:
+                scopes = [(search.name, name) for name, _ in search.path]
+            made = relation(self.snapshot, table, scopes=scopes, label=f"s{len(self._made)}")
+            self.tables.update(made.tables)
+            self._made[key] = f"({made.sql}) AS {quote(table)}" if search is not None else f"({made.sql})"
+        return self._made[key]
+
+
+def searchable(plan: Plan, snapshot: Snapshot) -> Plan:
+    """Pass over collections that hold nothing of what is searched in them.
+
+    Parameters
+    ----------
+    plan : `Plan`
+        The plan.
+    snapshot : `Snapshot`
+        The state to read.
+
+    Returns
+    -------
+    plan : `Plan`
+        With shorter search paths, and the same result.
+    """
+    tables = snapshot.schemas()
+    holds = []
+    for search in plan.searches:
+        table = dataset_layout(search.dimensions).table
+        if table in tables:
+            scopes = snapshot.scopes(table)
+            holds += [(search.name, name) for name, _ in search.path if (search.name, name) in scopes]
+    return keep_collections(plan, holds)
+
+
+def select_rows(plan: Plan, snapshot: Snapshot, extra: Sequence[str]) -> pa.Table:
+    """Read the rows of a plan; see `lakebutler.query.sql.select_sql`.
+
+    Parameters
+    ----------
+    plan : `Plan`
+        The plan.
+    snapshot : `Snapshot`
+        The state to read.
+    extra : sequence of `str`
+        Columns of the result's dataset search besides the dimensions.
+
+    Returns
+    -------
+    rows : `pyarrow.Table`
+        The rows.
+    """
+    sources = _Sources(snapshot)
+    statement = select_sql(plan, snapshot.schemas(), extra=extra, source=sources)
+    return _run(snapshot, statement, sources)
+
+
+def batches(plan: Plan, snapshot: Snapshot, extra: Sequence[str], size: int) -> Iterator[pa.Table]:
+    """Read the rows of a plan a part at a time.
+
+    Parameters
+    ----------
+    plan : `Plan`
+        The plan.
+    snapshot : `Snapshot`
+        The state to read.
+    extra : sequence of `str`
+        Columns of the result's dataset search besides the dimensions.
+    size : `int`
+        Rows of a part.
+
+    Yields
+    ------
+    rows : `pyarrow.Table`
+        One part.
+    """
+    sources = _Sources(snapshot)
+    statement = select_sql(plan, snapshot.schemas(), extra=extra, source=sources)
+    try:
+        yield from engine.stream(snapshot, statement.sql, sources.tables, statement.parameters, size=size)
+    except InvalidQueryError as exc:
+        raise _plainer(exc) from None
+
+
+def count_rows(plan: Plan, snapshot: Snapshot) -> tuple[int, int]:
+    """Count the rows of a plan.
+
+    Parameters
+    ----------
+    plan : `Plan`
+        The plan.
+    snapshot : `Snapshot`
+        The state to read.
+
+    Returns
+    -------
+    count : `int`
+        How many.
+    answers : `int`
+        The greatest number of datasets found for a data ID that is to have one.
+    """
+    sources = _Sources(snapshot)
+    statement = count_sql(plan, snapshot.schemas(), source=sources)
+    (row,) = _run(snapshot, statement, sources).to_pylist()
+    count, *answers = row.values()
+    return int(count), int(answers[0] or 1) if answers else 1
+
+
+def any_rows(plan: Plan, snapshot: Snapshot) -> bool:
+    """Whether a plan has any row.
+
+    Parameters
+    ----------
+    plan : `Plan`
+        The plan.
+    snapshot : `Snapshot`
+        The state to read.
+
+    Returns
+    -------
+    any : `bool`
+        Whether it has.
+    """
+    sources = _Sources(snapshot)
+    statement = any_sql(plan, snapshot.schemas(), source=sources)
+    return bool(_run(snapshot, statement, sources).num_rows)
+
+
+def _run(snapshot: Snapshot, statement: Statement, sources: _Sources) -> pa.Table:
+    try:
+        return engine.run(snapshot, statement.sql, sources.tables, statement.parameters)
+    except InvalidQueryError as exc:
+        raise _plainer(exc) from None
+
+
+def _plainer(exc: InvalidQueryError) -> InvalidQueryError:
+    if exc.message.startswith("Out of Range Error"):
+        return InvalidQueryError("a number in the condition leaves the range of 64-bit integers")
+    return exc
