@@ -41,7 +41,7 @@ def numbers(array: pa.Array) -> np.ndarray[Any, Any]:
     if pa.types.is_boolean(array.type):
         return _bits(data, array.offset, len(array))
     kind = "int64" if pa.types.is_timestamp(array.type) else str(array.type)
-    dtype = np.dtype(_KINDS[kind] if kind in _KINDS else kind)
+    dtype = np.dtype(_KINDS.get(kind, kind))
     return np.frombuffer(data, dtype, array.offset + len(array))[array.offset :]
 
 

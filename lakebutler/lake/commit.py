@@ -120,7 +120,7 @@ class Attempt:
     def _try_once(self) -> Snapshot | None:
         """Try for the next number; return `None` if it has to be tried again."""
         lake = self.lake
-        with lake.storage.lock():
+        with lake.storage.lock(None if self.eager else lake.refresh):
             if not self.eager:
                 lake.refresh()
             arrived = self._arrived()
@@ -145,7 +145,7 @@ class Attempt:
             self.eager = False
             if head is None:
                 return None
-            lake.advance(head, prepared.actions, prepared.footprint)
+            lake.advance(head, prepared.actions)
         return lake.snapshot(refresh=False)
 
     def _arrived(self) -> Snapshot | None:

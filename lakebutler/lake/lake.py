@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 from lakebutler.errors import RepositoryCorruptError, RepositoryError, RepositoryExistsError
@@ -20,7 +21,7 @@ from lakebutler.lake.checkpoint import (
 )
 from lakebutler.lake.commit import Attempt
 from lakebutler.lake.compact import Compaction, needs_compaction
-from lakebutler.lake.entry import Action, Entry
+from lakebutler.lake.entry import Action, Entry, Fold, RemoveFile
 from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, read_format
 from lakebutler.lake.history import boot_time, extend_state, find_version
 from lakebutler.lake.log import boundary, entries_after, read_entry
@@ -68,7 +69,7 @@ class Lake:
         self._mutex = threading.RLock()
         self._segments = SegmentStore(storage)
         self._state = LakeState(self._segments)
-        self._footprints: dict[int, Footprint] = {}
+        self._footprints: dict[int, Callable[[], Footprint]] = {}
         self._current: Snapshot | None = None
         self._looked = boot_time()
         self._checkpointed = -1
@@ -204,7 +205,7 @@ class Lake:
         for entry in entries_after(self.storage, self._state.head.version):
             actions = self._state.parse(entry)
             head = Head(entry.version, entry.txid, entry.sha256, entry.time)
-            self.advance(head, actions, footprint(actions, self._state.schemas))
+            self.advance(head, actions)
 
     def is_void(self, version: int) -> bool:
         """Whether an entry just made is below what was removed from the log for good.
@@ -220,19 +221,20 @@ class Lake:
         self._load()
         self._current = None
 
-    def advance(self, head: Head, actions: Sequence[Action], print_: Footprint) -> None:
+    def advance(self, head: Head, actions: Sequence[Action]) -> None:
         """Go on to a version whose entry is known to be in the log."""
         self._state.apply(head, actions)
-        for table in print_.folds:
+        for table in {action.table for action in actions if isinstance(action, Fold | RemoveFile)}:
             self._state.replace_table(self._state.tables[table].renewed(head.version))
-        self._footprints[head.version] = print_
+        self._footprints[head.version] = cache(partial(footprint, actions, self._state.schemas))
         if len(self._footprints) > _MOST_FOOTPRINTS:
             del self._footprints[next(iter(self._footprints))]
 
     def footprints_after(self, version: int) -> Iterator[Footprint | None]:
         """Yield what each version after one did; `None` where that is forgotten."""
         for number in range(version + 1, self._state.head.version + 1):
-            yield self._footprints.get(number)
+            known = self._footprints.get(number)
+            yield None if known is None else known()
 
     # ------------------------------------------------------------------ committing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -145,10 +145,16 @@ class Storage(ABC):
         """Let go of open files; the next call opens them again."""
 
     @abstractmethod
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self, meanwhile: Callable[[], None] | None = None) -> AbstractContextManager[None]:
         """Queue with the other committers.
 
         Only for speed and fairness: nothing may rely on it.  A crash lets go of it.
+
+        Parameters
+        ----------
+        meanwhile : callable, optional
+            What is worth doing again and again while others are in front; it may never
+            be called.
         """
 
 

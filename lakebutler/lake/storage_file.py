@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -162,7 +162,7 @@ class FileStorage(Storage):
         """Close the file; members that wait for a commit are forgotten."""
         self.container.close()
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self, meanwhile: Callable[[], None] | None = None) -> AbstractContextManager[None]:
         """Be the only writer, for the time of a commit."""
         return nullcontext() if self.remote else self._queue()
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
@@ -19,6 +20,7 @@ from lakebutler.lake.storage import FileInfo, Storage, check_path
 __all__ = ["LocalStorage", "hash_file"]
 
 _LOCK_PATIENCE = 10.0
+_BREATH = 0.002
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
@@ -206,36 +208,74 @@ class LocalStorage(Storage):
             self._verified[path] = (stat.st_ino, stat.st_size, stat.st_mtime_ns, sha256)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
         """Queue with the other committers on this machine, for a while at most."""
-        import fcntl
-
         try:
             fd = os.open(f"{self.root}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError:
             yield
             return
+        turn = _Turn(fd)
         try:
-            _wait_for(lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB), _LOCK_PATIENCE)
+            turn.wait(_LOCK_PATIENCE, meanwhile)
             yield
         finally:
-            os.close(fd)
+            turn.end()
 
 
-def _wait_for(attempt: object, patience: float) -> bool:
-    deadline = time.monotonic() + patience
-    pause = 0.0001
-    while True:
+class _Turn:
+    """One wait for a file lock: first in, first out, as the kernel queues them.
+
+    A plain ``flock`` would wait for ever behind a process that was stopped, and trying
+    again and again costs more than the commits it waits for.  So a thread waits, and it
+    is left behind when patience ends.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._mutex = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._got = threading.Event()
+        self._over = False
+
+    def wait(self, patience: float, meanwhile: Callable[[], None] | None) -> bool:
+        """Wait for the lock; return whether it was got."""
+        import fcntl
+
         try:
-            attempt()  # type: ignore[operator]
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
+            pass
         except OSError:
             return False
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.0005)
+        self._thread = threading.Thread(target=self._queue, name="lakebutler-lock", daemon=True)
+        self._thread.start()
+        if meanwhile is None:
+            return self._got.wait(patience)
+        deadline = time.monotonic() + patience
+        while not self._got.wait(_BREATH):
+            if time.monotonic() > deadline:
+                return False
+            meanwhile()
+        return True
+
+    def _queue(self) -> None:
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+        with self._mutex:
+            if self._over:
+                os.close(self._fd)
+            self._got.set()
+
+    def end(self) -> None:
+        """Let go of the lock; if it is still waited for, as soon as it comes."""
+        with self._mutex:
+            self._over = True
+            if self._thread is None or self._got.is_set():
+                os.close(self._fd)
 
 
 def hash_file(full: str) -> str:

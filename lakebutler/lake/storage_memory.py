@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -82,6 +82,6 @@ class MemoryStorage(Storage):
         cache = FileCache("memory", Path(self._folder))
         return cache.get(path, size, sha256) or cache.put(path, data, sha256)
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self, meanwhile: Callable[[], None] | None = None) -> AbstractContextManager[None]:
         """Queue with the other committers of this process."""
         return self._queue  # type: ignore[return-value]

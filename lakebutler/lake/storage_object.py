@@ -13,7 +13,7 @@ import errno
 import hashlib
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, NoReturn
@@ -250,7 +250,7 @@ class ObjectStorage(Storage):
             self._cache = FileCache(self._repo_id)
         return self._cache
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self, meanwhile: Callable[[], None] | None = None) -> AbstractContextManager[None]:
         """Do nothing: there is no queue on S3."""
         return nullcontext()
 
@@ -285,8 +285,12 @@ def _status(error: object) -> int | None:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether the request was never sent."""
-    return type(error).__name__ in ("NoCredentialsError", "ParamValidationError", "EndpointConnectionError")
+    """Whether the request was never sent.
+
+    ``EndpointConnectionError`` does not say so: it also stands for a connection that
+    broke after the request had been sent, or while it was sent again.
+    """
+    return type(error).__name__ in ("NoCredentialsError", "ParamValidationError")
 
 
 def _line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -165,4 +166,37 @@ def test_a_hanging_lock_holder_is_overtaken(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(storage_local, "_LOCK_PATIENCE", 0.05)
     (tmp_path / "registry").mkdir()
     with LocalStorage(str(tmp_path)).lock(), LocalStorage(str(tmp_path)).lock():
+        pass
+
+
+def test_who_waits_for_the_lock_does_something_useful(tmp_path: Path) -> None:
+    (tmp_path / "registry").mkdir()
+    done: list[int] = []
+    with LocalStorage(str(tmp_path)).lock():
+        waits = threading.Thread(target=_wait, args=(LocalStorage(str(tmp_path)), done))
+        waits.start()
+        while not done:
+            waits.join(0.001)
+    waits.join(30)
+    assert not waits.is_alive()
+
+
+def _wait(storage: LocalStorage, done: list[int]) -> None:
+    with storage.lock(lambda: done.append(1)):
+        pass
+
+
+def test_what_fails_while_waiting_lets_go_of_the_place_in_the_queue(tmp_path: Path) -> None:
+    (tmp_path / "registry").mkdir()
+
+    def fail() -> None:
+        raise RuntimeError
+
+    with (
+        LocalStorage(str(tmp_path)).lock(),
+        pytest.raises(RuntimeError),
+        LocalStorage(str(tmp_path)).lock(fail),
+    ):
+        pass
+    with LocalStorage(str(tmp_path)).lock():
         pass
