@@ -21,7 +21,7 @@ from lakebutler.registry.schema import DatasetLayout, dimension_schema, dimensio
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Keys", "dataset_rows", "find_records", "keys_of_data_ids", "keys_of_table"]
+__all__ = ["Keys", "by_name", "dataset_rows", "find_records", "keys_of_data_ids", "keys_of_table"]
 
 Keys = dict[str, set[tuple[Any, ...]]]
 """Values of the required dimensions, by element."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler.base import ButlerBase
 from lakebutler.butler.import_files import Target
+
+if TYPE_CHECKING:
+    from lakebutler.butler.export_context import RepoExportContext
 
 __all__ = ["TransferringButler"]
 
@@ -18,6 +22,43 @@ class TransferringButler(ButlerBase):
 
     def _target(self) -> Target:
         return Target(self._repository, self._registry, self._pending)
+
+    def export(
+        self,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        filename: str | os.PathLike[str] | None = None,
+        format: str | None = None,
+        transfer: str | None = None,
+    ) -> AbstractContextManager[RepoExportContext]:
+        """Export datasets, collections and dimension records.
+
+        Parameters
+        ----------
+        directory : `str` or path-like, optional
+            Where files go, and the export if its name is relative.
+        filename : `str` or path-like, optional
+            The export; ``export.yaml`` or ``export.parquet`` if not given.
+        format : `str`, optional
+            ``yaml`` (what ``lsst.daf.butler`` imports) or ``parquet`` (ours, for large
+            exports); told by the name if not given.
+        transfer : `str`, optional
+            What happens to the files: `None` (they stay; the export has their paths
+            inside the repository), ``direct`` (they stay; it has their addresses),
+            ``copy`` or ``auto``, ``link``, ``hardlink``, ``symlink``, ``relsymlink``.
+
+        Returns
+        -------
+        context : context manager
+            Gives a `RepoExportContext` with ``saveDatasets``, ``saveCollection``,
+            ``saveDataIds`` and ``saveDimensionData``.  The export is written when the
+            block ends; if the block fails, there is none.
+        """
+        from lakebutler.butler.export_context import export_context
+
+        return export_context(
+            self._target(), directory=directory, filename=filename, format=format, transfer=transfer
+        )
 
     def import_(
         self,
