@@ -23,7 +23,7 @@ from lakebutler.butler.index import (
 )
 from lakebutler.butler.locating import LocatingButler
 from lakebutler.butler.prune import PruningButler
-from lakebutler.butler.querying import QueryingButler
+from lakebutler.butler.query_all import ManyTypesButler
 from lakebutler.butler.reading import ReadingButler
 from lakebutler.butler.registry_api import ButlerRegistry
 from lakebutler.butler.repository import Opening, Repository, make_repository, open_repository
@@ -47,7 +47,7 @@ class Butler(
     LocatingButler,
     WritingButler,
     PruningButler,
-    QueryingButler,
+    ManyTypesButler,
     VersioningButler,
     TransferringButler,
 ):

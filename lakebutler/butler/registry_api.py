@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import EllipsisType
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lakebutler.butler.defaults import RegistryDefaults
+from lakebutler.butler.registry_query import AskingRegistry
 from lakebutler.collections.collection import CollectionType
-from lakebutler.collections.wildcard import is_pattern, match_names
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.coordinate import DataCoordinate
@@ -23,7 +24,8 @@ from lakebutler.registry.registry import Registry
 from lakebutler.timespan import Timespan
 
 if TYPE_CHECKING:
-    from lakebutler.butler.locating import LocatingButler
+    from lakebutler.butler.butler import Butler
+    from lakebutler.datasets.storage_class import StorageClassFactory
 
 __all__ = ["ButlerRegistry", "CollectionSummary"]
 
@@ -44,7 +46,7 @@ class CollectionSummary(NamedTuple):
     governors: dict[str, set[str]]
 
 
-class ButlerRegistry:
+class ButlerRegistry(AskingRegistry):
     """The registry, by the field's method names.
 
     Parameters
@@ -53,7 +55,7 @@ class ButlerRegistry:
         The butler it belongs to.
     """
 
-    def __init__(self, butler: LocatingButler) -> None:
+    def __init__(self, butler: Butler) -> None:
         self._butler = butler
         self._registry: Registry = butler._registry
 
@@ -66,8 +68,59 @@ class ButlerRegistry:
         """Whether the repository can be changed."""
         return self._butler.isWriteable()
 
+    @property
+    def defaults(self) -> RegistryDefaults:
+        """Default collections, run and data ID of the butler; can be set."""
+        return self._butler.defaults
+
+    @defaults.setter
+    def defaults(self, value: RegistryDefaults) -> None:
+        self._butler.defaults = value
+
+    @property
+    def storageClasses(self) -> StorageClassFactory:
+        """All storage classes."""
+        from lakebutler.datasets.storage_class import StorageClassFactory
+
+        return StorageClassFactory()
+
+    @property
+    def obsCoreTableManager(self) -> None:
+        """`None`: there is no such table; a view of the lake can be one."""
+        return None
+
     def refresh(self) -> None:
         """Nothing to do: every read sees the newest version."""
+
+    def refresh_collection_summaries(self) -> None:
+        """Nothing to do: summaries are counted from the datasets."""
+
+    def resetConnectionPool(self) -> None:
+        """Nothing to do: there are no connections; a fork may use the butler."""
+
+    def supportsIdGenerationMode(self, mode: DatasetIdGenEnum) -> bool:
+        """Whether dataset IDs can be made this way: in every way there is."""
+        return isinstance(mode, DatasetIdGenEnum)
+
+    @contextlib.contextmanager
+    def caching_context(self) -> Iterator[None]:
+        """Read one and the same version inside the block."""
+        with self._registry.session.held():
+            yield
+
+    @contextlib.contextmanager
+    def transaction(self, *, savepoint: bool = False) -> Iterator[None]:
+        """Make one commit of everything inside the block, or nothing; see `Butler.transaction`.
+
+        Parameters
+        ----------
+        savepoint : `bool`, optional
+            Accepted as the field's interface has it: an inner transaction can
+            always be undone alone.
+        """
+        del savepoint
+        with self._butler.transaction():
+            yield
 
     # ------------------------------------------------------------ dataset types
 
@@ -104,7 +157,7 @@ class ButlerRegistry:
         OrphanedRecordError
             Raised if there are datasets of one.
         """
-        names = [t.name for t in self.queryDatasetTypes(name if isinstance(name, str) else list(name))]
+        names = [t.name for t in self.queryDatasetTypes(name)]
         self._registry.session.execute(
             lambda s: dataset_types.remove_dataset_types(s, tuple(names), self._registry.types),
             op="remove-dataset-type",
@@ -113,35 +166,6 @@ class ButlerRegistry:
     def getDatasetType(self, name: str) -> DatasetType:
         """Look up a dataset type by name."""
         return self._registry.dataset_type(name)
-
-    def queryDatasetTypes(
-        self, expression: str | Sequence[str] | EllipsisType = "*", *, missing: list[str] | None = None
-    ) -> list[DatasetType]:
-        """Find dataset types by name or glob.
-
-        Parameters
-        ----------
-        expression : `str` or sequence of `str`, optional
-            Names and globs; all by default (``...`` too).
-        missing : `list` [`str`], optional
-            Names that do not exist are appended to it.
-
-        Returns
-        -------
-        types : `list` [`DatasetType`]
-            By name.
-        """
-        patterns = _patterns(expression)
-        known = self._registry.snapshot.state(dataset_types.KIND)
-        names: dict[str, None] = {}
-        for pattern in patterns:
-            if pattern in known:
-                names[pattern] = None
-            elif is_pattern(pattern):
-                names.update(dict.fromkeys(match_names(pattern, known)))
-            elif missing is not None:
-                missing.append(pattern)
-        return [self._registry.dataset_type(name) for name in sorted(names)]
 
     # -------------------------------------------------------------- collections
 
@@ -200,28 +224,6 @@ class ButlerRegistry:
         return CollectionSummary(
             types, {name: governor_values(snapshot, [collection], name) for name in sorted(names)}
         )
-
-    def queryCollections(
-        self,
-        expression: str | Sequence[str] | EllipsisType = "*",
-        datasetType: str | None = None,
-        collectionTypes: Iterable[CollectionType] | CollectionType | None = None,
-        flattenChains: bool = False,
-        includeChains: bool | None = None,
-    ) -> Sequence[str]:
-        """Find collections by name or glob; with a dataset type, those that hold some."""
-        kinds = [collectionTypes] if isinstance(collectionTypes, CollectionType) else collectionTypes
-        names = collections.query_collections(
-            self._registry.snapshot,
-            _patterns(expression),
-            collection_types=kinds,
-            flatten_chains=flattenChains,
-            include_chains=includeChains,
-        )
-        if datasetType is None:
-            return names
-        snapshot = self._registry.snapshot
-        return [name for name in names if datasetType in collections.summary(snapshot, [name])]
 
     # --------------------------------------------------------------- dimensions
 
@@ -402,11 +404,15 @@ class ButlerRegistry:
 
             raise NoDefaultCollectionError("cannot insert datasets without a run", hint="pass run=")
         group = kind.dimensions
-        refs = [
-            DatasetRef(kind, DataCoordinate.standardize(d, dimensions=group), run=chosen,
-                       id_generation_mode=idGenerationMode, conform=False)
+        exact = (
+            d
+            if isinstance(d, DataCoordinate) and d.dimensions == group
+            else self._butler._resolve(kind, d, {})[0]
             for d in dataIds
-        ]  # fmt: skip
+        )
+        refs = [
+            DatasetRef(kind, d, run=chosen, id_generation_mode=idGenerationMode, conform=False) for d in exact
+        ]
         self._registry.add(refs, None, op="insert-datasets")
         return refs
 
@@ -492,10 +498,3 @@ class ButlerRegistry:
         if dataIds is not None:
             chosen = [DataCoordinate.standardize(d, dimensions=kind.dimensions) for d in dataIds]
         self._registry.decertify(collection, kind, timespan, chosen)
-
-
-def _patterns(expression: str | Sequence[str] | EllipsisType) -> list[str]:
-    """Names and globs of an expression; ``...`` is everything."""
-    if isinstance(expression, EllipsisType):
-        return ["*"]
-    return [expression] if isinstance(expression, str) else list(expression)
