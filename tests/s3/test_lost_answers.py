@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Requests that are lost, late or refused on their way to a server: no commit is done twice or falsely failed."""
+"""Requests lost, late or refused on their way to a server: no commit is done twice or falsely failed."""
 
 from __future__ import annotations
 
