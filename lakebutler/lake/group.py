@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.ids import uuid_from_int
 from lakebutler.lake.buffers import numbers, validity
 from lakebutler.lake.schema import TableSchema
 
@@ -300,4 +301,4 @@ def _uuid_getter(column: pa.Array) -> Callable[[int], Any]:
         return lambda i: (
             uuid.UUID(bytes=bytes(view[start + 16 * i : start + 16 * i + 16])) if column[i].is_valid else None
         )
-    return lambda i: uuid.UUID(bytes=bytes(view[start + 16 * i : start + 16 * i + 16]))
+    return lambda i: uuid_from_int(int.from_bytes(view[start + 16 * i : start + 16 * i + 16], "big"))

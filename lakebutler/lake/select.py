@@ -212,29 +212,37 @@ def _pick(
             return ()
     if not masks:
         return [i for part in ranges for i in range(*part)]
+    if len(ranges) == 1:
+        return _masked(masks, *ranges[0])
     return [i for part in ranges for i in _masked(masks, *part)]
 
 
 def _masked(masks: Sequence[tuple[KeyColumn, Allowed]], low: int, high: int) -> list[int]:
     import numpy as np
 
-    keep = np.ones(high - low, dtype=bool)
+    keep: Any = None
     for column, known in masks:
         part = column.array[low:high]
+        tests = []
         if column._valid is not None:
-            keep &= column._valid[low:high].astype(bool)
+            tests.append(column._valid[low:high].astype(bool))
         if known.values is None:
             if known.low is not None:
-                keep &= part >= known.low
+                tests.append(part >= known.low)
             if known.high is not None:
-                keep &= part <= known.high
-            continue
-        codes = [code for value in known.values if (code := column._code(value)) is not None]
-        if len(codes) == 1:
-            keep &= part == codes[0]
+                tests.append(part <= known.high)
         else:
-            keep &= np.isin(part, np.asarray(codes, dtype=part.dtype))
-    return (np.flatnonzero(keep) + low).tolist()
+            codes = [code for value in known.values if (code := column._code(value)) is not None]
+            if len(codes) == 1:
+                tests.append(part == codes[0])
+            else:
+                tests.append(np.isin(part, np.asarray(codes, dtype=part.dtype)))
+        for test in tests:
+            keep = test if keep is None else keep & test
+    if keep is None:
+        return list(range(low, high))
+    found = keep.nonzero()[0].tolist()
+    return [i + low for i in found] if low else found
 
 
 def _fetch(
@@ -248,7 +256,7 @@ def _fetch(
             whole = segment._getter
         else:
             assert isinstance(segment, FileSegment)
-            whole = segment._row_getter(group)
+            whole = segment.getter(group, segment.names)
         layer, stamp = view.layers[place]
         above = view.layers[place + 1 :]
         found = (whole(i) for i in rows)
@@ -262,13 +270,7 @@ def _fetch(
         take = row_getter(view.schema, segment.sorted.select(list(names)), names)
         return [take(i) for i in rows]
     assert isinstance(segment, FileSegment)
-    cached = (segment.file.path, group, names)
-    take = segment._store.rows.get(cached)
-    if take is None:
-        data = segment.read(group, names)
-        take = row_getter(view.schema, data, names)
-        kept = (column for column in map(flat, data.columns) if not is_constant(column))
-        segment._store.rows.put(cached, take, sum(column.nbytes for column in kept) + 2000)
+    take = segment.getter(group, names)
     return [take(i) for i in rows]
 
 

@@ -275,13 +275,17 @@ class _Answer:
         return True
 
     def _filtered(self, found: Rows) -> Rows:
-        """Apply what can be told from these columns alone."""
+        """Apply what can be told from these columns alone, and is not yet."""
         index = found.index()
+        left = []
         for part in self.parts:
             names = {name_of(c) for c in columns_of(part)}
             if names and names <= index.keys():
                 test = compiled(part, index)
                 found = Rows(found.names, [row for row in found.rows if test(row) is True])
+            else:
+                left.append(part)
+        self.parts = left
         return found
 
     # -- joining
