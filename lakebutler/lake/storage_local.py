@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import threading
 import time
 import uuid
@@ -21,6 +22,7 @@ __all__ = ["LocalStorage", "hash_file"]
 
 _LOCK_PATIENCE = 10.0
 _BREATH = 0.002
+_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 
@@ -42,12 +44,28 @@ class LocalStorage(Storage):
         self.url = self.root
         self._verified: dict[str, tuple[int, int, int, str]] = {}
         self._tmpfile = hasattr(os, "O_TMPFILE")
+        self._inside: set[str] = set()
 
     def __repr__(self) -> str:
         return f"LocalStorage({self.root!r})"
 
     def _full(self, path: str) -> str:
-        return f"{self.root}/{check_path(path)}"
+        folder = check_path(path).rpartition("/")[0]
+        if folder and folder not in self._inside:
+            self._require_inside(folder)
+        return f"{self.root}/{path}"
+
+    def _require_inside(self, folder: str) -> None:
+        """Refuse a folder of the repository that is a symbolic link, or lies behind one."""
+        full = f"{self.root}/{folder}"
+        real = os.path.realpath(full)
+        if real != os.path.join(os.path.realpath(self.root), folder):
+            raise RepositoryCorruptError(
+                f"{full} leads elsewhere, to {real}",
+                hint="a symbolic link inside a repository is not followed; copy what it points to",
+            )
+        if os.path.isdir(real):
+            self._inside.add(folder)
 
     def _refuse(self, doing: str, path: str, error: OSError) -> NoReturn:
         raise StorageError(
@@ -57,7 +75,7 @@ class LocalStorage(Storage):
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
         try:
-            with open(self._full(path), "rb", buffering=0) as file:
+            with open(self._full(path), "rb", buffering=0, opener=_open_to_read) as file:
                 return file.readall()
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(errno.ENOENT, "no such file", path) from None
@@ -144,6 +162,7 @@ class LocalStorage(Storage):
     def list(self, prefix: str, after: str = "") -> Iterator[FileInfo]:
         """List the files of a folder by name; hidden ones are left out."""
         folder = self._full(prefix.rstrip("/"))
+        self._require_inside(prefix.rstrip("/"))
         found = []
         try:
             with os.scandir(folder) as entries:
@@ -161,8 +180,8 @@ class LocalStorage(Storage):
             self._refuse("list", prefix, error)
         for path, entry in sorted(found, key=lambda pair: pair[0]):
             with suppress(FileNotFoundError):
-                stat = entry.stat(follow_symlinks=False)
-                yield FileInfo(path, stat.st_size, stat.st_mtime)
+                seen = entry.stat(follow_symlinks=False)
+                yield FileInfo(path, seen.st_size, seen.st_mtime)
 
     def delete(self, paths: Sequence[str]) -> None:
         """Remove files."""
@@ -178,12 +197,12 @@ class LocalStorage(Storage):
         """Return the full name of a file, after its content was checked once."""
         full = self._full(path)
         try:
-            stat = os.stat(full, follow_symlinks=False)
-            mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns, sha256)
+            seen = os.stat(full, follow_symlinks=False)
+            mark = (seen.st_ino, seen.st_size, seen.st_mtime_ns, sha256)
             if self._verified.get(path) == mark:
                 return full
-            if stat.st_size != size:
-                raise RepositoryCorruptError(f"{path} in {self.url} has {stat.st_size} bytes, not {size}")
+            if seen.st_size != size:
+                raise RepositoryCorruptError(f"{path} in {self.url} has {seen.st_size} bytes, not {size}")
             if os.path.realpath(full) != os.path.join(os.path.realpath(self.root), path):
                 raise RepositoryCorruptError(f"{path} in {self.url} leads outside the repository")
             digest = hash_file(full)
@@ -204,14 +223,14 @@ class LocalStorage(Storage):
     def keep(self, path: str, data: bytes, sha256: str) -> None:
         """Note that a file, just written by this process, needs no check."""
         with suppress(OSError):
-            stat = os.stat(self._full(path), follow_symlinks=False)
-            self._verified[path] = (stat.st_ino, stat.st_size, stat.st_mtime_ns, sha256)
+            seen = os.stat(self._full(path), follow_symlinks=False)
+            self._verified[path] = (seen.st_ino, seen.st_size, seen.st_mtime_ns, sha256)
 
     @contextmanager
     def lock(self, meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
         """Queue with the other committers on this machine, for a while at most."""
         try:
-            fd = os.open(f"{self.root}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fd = os.open(self._full(LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _PLAIN, 0o666)
         except OSError:
             yield
             return
@@ -280,8 +299,17 @@ class _Turn:
 
 def hash_file(full: str) -> str:
     """SHA-256 of a file as 64 hexadecimal digits."""
-    with open(full, "rb", buffering=0) as file:
+    with open(full, "rb", buffering=0, opener=_open_to_read) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open_to_read(full: str, flags: int) -> int:
+    """Open a file that must be one: no link, no pipe that nobody writes to."""
+    descriptor = os.open(full, flags | os.O_CLOEXEC | _PLAIN)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no ordinary file", full)
+    return descriptor
 
 
 def _write_all(fd: int, data: bytes) -> None:
