@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakebutler.butler import ingest as ingesting
 from lakebutler.butler.import_bundle import Bundle, with_files
@@ -25,6 +25,7 @@ from lakebutler.errors import ExternalFileError, FileIntegrityError
 from lakebutler.registry.dataset_rows import FileRow
 from lakebutler.registry.registry import Registry
 from lakebutler.registry.schema import DatasetLayout
+from lakebutler.registry.session import Build
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -149,6 +150,7 @@ def add_incoming(
     transfer: str | None,
     *,
     op: str,
+    message: str = "",
     skip_elements: Iterable[str] = (),
 ) -> int:
     """Bring in the files of what comes, and commit all of it at once.
@@ -163,6 +165,8 @@ def add_incoming(
         What happens to the files; see `Butler.ingest`.
     op : `str`
         The verb to record.
+    message : `str`, optional
+        A line to record with it.
     skip_elements : iterable of `str`, optional
         Elements whose records are left out.
 
@@ -179,11 +183,11 @@ def add_incoming(
         files = _missing(target, bundle, incoming.files)
     batch = _bring(target, bundle, files, transfer)
     build = merge(bundle, registry.records, registry.universe, skip_elements=skip_elements)
-    commit_batch(target, build, batch, op)
+    commit_batch(target, build, batch, op, message)
     return len(files)
 
 
-def commit_batch(target: Target, build: Any, batch: Batch, op: str) -> None:
+def commit_batch(target: Target, build: Build, batch: Batch, op: str, message: str = "") -> None:
     """Make files durable and commit; undo the files if that fails.
 
     Parameters
@@ -196,6 +200,8 @@ def commit_batch(target: Target, build: Any, batch: Batch, op: str) -> None:
         What was done to files.
     op : `str`
         The verb to record.
+    message : `str`, optional
+        A line to record with it.
     """
     session, pending = target.repository.session, target.pending
     nested = session.in_transaction
@@ -204,7 +210,7 @@ def commit_batch(target: Target, build: Any, batch: Batch, op: str) -> None:
     try:
         if not nested:
             pending.sync(mark)
-        session.execute(build, op=op)
+        session.execute(build, op=op, message=message)
     except Exception as failure:
         pending.failed(mark, failure)
         raise
