@@ -134,9 +134,8 @@ class FindingButler(ButlerBase):
         with self._session.held():
             exact, when = self._resolve(kind, data_id, kwargs)
             path = self._search_path(collections)
-            found = self._registry.find(
-                kind, exact.required_values, path, timespan if timespan is not None else when
-            )
+            valid = timespan if timespan is not None else when
+            found = self._registry.find(kind, exact.required_values, path, valid, file=False)
             if found is None:
                 return None
             ref = self._registry.to_found(kind, *found)[0]

@@ -132,18 +132,29 @@ class TableSchema:
         raise KeyError(f"table {self.name!r} has no column {name!r}")
 
     @cached_property
-    def _prefixes(self) -> Mapping[tuple[str, ...], int]:
-        return {self.sort[:n]: n for n in range(1, len(self.sort) + 1)}
+    def _prefixes(self) -> dict[tuple[str, ...], tuple[int, ...]]:
+        return {self.sort[:n]: tuple(range(n)) for n in range(1, len(self.sort) + 1)}
 
-    def prefix(self, columns: tuple[str, ...]) -> int:
-        """Length of the leading part of the sort order that these columns are.
+    def prefix(self, columns: tuple[str, ...]) -> tuple[int, ...]:
+        """Say how these columns are a leading part of the sort order.
+
+        Parameters
+        ----------
+        columns : `tuple` [`str`]
+            Names, in any order.
 
         Returns
         -------
-        length : `int`
-            0 if they are not one.
+        places : `tuple` [`int`]
+            For each column of the leading part, its place among ``columns``; empty if they
+            are not one.
         """
-        return self._prefixes.get(columns, 0)
+        places = self._prefixes.get(columns)
+        if places is None:
+            lead = self.sort[: len(columns)]
+            places = tuple(map(columns.index, lead)) if columns and set(lead) == set(columns) else ()
+            self._prefixes[columns] = places
+        return places
 
     def getter(self, columns: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
         """Return the function that takes these columns out of a row."""

@@ -79,12 +79,12 @@ class Segment(ABC):
     last: Key
 
     @abstractmethod
-    def find(self, key: Key) -> list[Key]:
-        """Return the rows that begin with a key in the sort order."""
+    def find(self, key: Key, width: int | None = None) -> list[Key]:
+        """Return the rows, or the first values of each, that begin with a key in the sort order."""
 
     @abstractmethod
-    def take(self, row: int) -> Key:
-        """Return one row."""
+    def take(self, row: int, width: int | None = None) -> Key:
+        """Return one row, or its first values."""
 
     @abstractmethod
     def ids(self) -> np.ndarray[Any, Any]:
@@ -188,11 +188,11 @@ class FileSegment(Segment):
             made = self._firsts[n] = [_ordered(first[:n]) for first in self._group_firsts]
         return made
 
-    def find(self, key: Key) -> list[Key]:
-        """Return the rows that begin with a key in the sort order."""
+    def find(self, key: Key, width: int | None = None) -> list[Key]:
+        """Return the rows, or the first values of each, that begin with a key in the sort order."""
         out: list[Key] = []
         for g, low, high in self.ranges(key):
-            take = self._row_getter(g)
+            take = self.getter(g, self.names[:width])
             out.extend([take(i) for i in range(low, high)])
         return out
 
@@ -209,10 +209,10 @@ class FileSegment(Segment):
                 out.append((g, low, high))
         return out
 
-    def take(self, row: int) -> Key:
-        """Return one row."""
+    def take(self, row: int, width: int | None = None) -> Key:
+        """Return one row, or its first values."""
         g = bisect_right(self.group_starts, row) - 1
-        return self._row_getter(g)(row - self.group_starts[g])
+        return self.getter(g, self.names[:width])(row - self.group_starts[g])
 
     def read(self, group: int | None, columns: Sequence[str]) -> pa.Table:
         """Read some columns of one row group, or of all."""
@@ -233,15 +233,30 @@ class FileSegment(Segment):
             self._store.keys.put(place, found, found.nbytes)
         return found
 
-    def _row_getter(self, g: int) -> Callable[[int], Key]:
+    def getter(self, g: int, names: tuple[str, ...]) -> Callable[[int], Key]:
+        """Return the function that gives some columns of one row of a row group.
+
+        Parameters
+        ----------
+        g : `int`
+            Number of the row group.
+        names : `tuple` [`str`]
+            The columns; those never asked for are never read.
+        """
         place = (self.file.path, g)
-        found: Callable[[int], Key] | None = self._store.rows.get(place)
+        found: _GroupRows | None = self._store.rows.get(place)
         if found is None:
-            data = self.read(g, self.names)
-            found = row_getter(self.schema, data, self.names)
-            kept = (column for column in map(flat, data.columns) if not is_constant(column))
-            self._store.rows.put(place, found, sum(column.nbytes for column in kept) + 5000)
-        return found
+            found = _GroupRows()
+        made = found.made.get(names)
+        if made is None:
+            missing = [name for name in names if name not in found.parts]
+            if missing:
+                data = self.read(g, missing)
+                found = found.extended(self.schema, data, missing)
+            parts = [found.parts[name] for name in names]
+            made = found.made[names] = lambda i: tuple([part(i) for part in parts])
+            self._store.rows.put(place, found, found.nbytes)
+        return made
 
     def ids(self) -> np.ndarray[Any, Any]:
         """Return the first eight bytes of each row's id as one unsigned number."""
@@ -288,19 +303,40 @@ class MemorySegment(Segment):
     def _getter(self) -> Callable[[int], Key]:
         return row_getter(self.schema, self.sorted, self.schema.names)
 
-    def find(self, key: Key) -> list[Key]:
-        """Return the rows that begin with a key in the sort order."""
+    def find(self, key: Key, width: int | None = None) -> list[Key]:
+        """Return the rows, or the first values of each, that begin with a key in the sort order."""
         low, high = self._keys.range(key)
-        return [self._getter(i) for i in range(low, high)]
+        return [self._getter(i)[:width] for i in range(low, high)]
 
-    def take(self, row: int) -> Key:
-        """Return one row."""
-        return self._getter(row)
+    def take(self, row: int, width: int | None = None) -> Key:
+        """Return one row, or its first values."""
+        return self._getter(row)[:width]
 
     def ids(self) -> np.ndarray[Any, Any]:
         """Return the first eight bytes of each row's id as one unsigned number."""
         assert self.schema.id is not None
         return id_numbers(self.sorted.column(self.schema.id))
+
+
+class _GroupRows:
+    """The columns of a row group that were asked for, as functions that give one value."""
+
+    __slots__ = ("made", "nbytes", "parts")
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Callable[[int], Any]] = {}
+        self.made: dict[tuple[str, ...], Callable[[int], Key]] = {}
+        self.nbytes = 2000
+
+    def extended(self, schema: TableSchema, data: pa.Table, names: Sequence[str]) -> _GroupRows:
+        """Return the same with more columns."""
+        more = _GroupRows()
+        more.parts, more.made, more.nbytes = dict(self.parts), dict(self.made), self.nbytes
+        for name in names:
+            column = flat(data.column(name))
+            more.parts[name] = getters(schema.column(name).type, column)
+            more.nbytes += 300 if is_constant(column) else column.nbytes + 300
+        return more
 
 
 def _repeated(metadata: pq.FileMetaData, names: Sequence[str]) -> list[str]:

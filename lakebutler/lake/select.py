@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.lake.group import KeyColumn, SortedKeys, flat, is_constant
+from lakebutler.lake.group import KeyColumn, SortedKeys
 from lakebutler.lake.schema import TableSchema
 from lakebutler.lake.segment import FileSegment, MemorySegment, row_getter
 from lakebutler.lake.table import Slot, TableView

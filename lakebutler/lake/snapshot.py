@@ -162,7 +162,7 @@ class Snapshot:
             view = self._views[table] = TableView(schema, tuple(layers))
         return view
 
-    def find(self, table: str, columns: tuple[str, ...], key: Key) -> list[Key]:
+    def find(self, table: str, columns: tuple[str, ...], key: Key, width: int | None = None) -> list[Key]:
         """Return the rows whose columns equal a key.
 
         Parameters
@@ -170,16 +170,19 @@ class Snapshot:
         table : `str`
             Name of the table.
         columns : `tuple` [`str`]
-            A leading part of the sort columns, or the id column alone.
+            A leading part of the sort columns, in any order, or the id column alone.
         key : `tuple`
             One value for each of them.
+        width : `int`, optional
+            Return only so many leading values of each row (with the id among them if it is
+            found by that); the columns behind are not even read.
 
         Returns
         -------
         rows : `list` [`tuple`]
-            Whole rows, in no particular order.
+            Whole rows by default, in no particular order.
         """
-        return self.view(table).find(columns, key)
+        return self.view(table).find(columns, key, width)
 
     def scopes(self, table: str) -> Mapping[Key, int]:
         """Return how many rows each scope of a table has; a little more while deletes are pending.

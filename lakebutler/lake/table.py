@@ -157,7 +157,7 @@ class TableLayer:
                     self._by_scope.setdefault(known, []).append(slot)
                 self._placed += 1
 
-    def find_id(self, wanted: Key, stamp: int) -> Iterator[tuple[Slot, Key]]:
+    def find_id(self, wanted: Key, stamp: int, width: int | None = None) -> Iterator[tuple[Slot, Key]]:
         """Yield the rows in segments with an id, and the segments they are in."""
         if not self._segments or wanted[0] is None:
             return
@@ -169,7 +169,7 @@ class TableLayer:
                 continue  # the index is shared with a newer layer
             slot = self.slots[number]
             if slot.begin <= stamp < slot.end:
-                row = slot.segment.take(row_number)
+                row = slot.segment.take(row_number, width)
                 if row[place] == wanted[0]:
                     yield slot, row
 
@@ -237,26 +237,33 @@ class TableView:
         self.schema = schema
         self.layers = layers
 
-    def find(self, columns: tuple[str, ...], key: Key) -> list[Key]:
-        """Return the rows whose columns equal a key."""
+    def find(self, columns: tuple[str, ...], key: Key, width: int | None = None) -> list[Key]:
+        """Return the rows whose columns equal a key; see `Snapshot.find`."""
         schema = self.schema
-        depth = schema.prefix(columns)
-        if not depth and columns != (schema.id,):
+        places = schema.prefix(columns)
+        if not places and columns != (schema.id,):
             raise ValueError(
                 f"rows of {schema.name!r} are found by {schema.id!r} or a leading part of {schema.sort!r},"
                 f" not by {columns!r}"
             )
         key = schema.check_key(columns, key)
-        width = len(schema.scope)
-        scope = key[:width] if depth >= width else None
+        depth = len(places)
+        if places and columns != (lead := schema.sort[:depth]):
+            columns, key = lead, tuple([key[place] for place in places])
+        scope = key[: len(schema.scope)] if depth >= len(schema.scope) else None
+        wanted = width
+        if width is not None and any(layer.may_delete for layer, _ in self.layers):
+            wanted = None  # tombstones look at any column
         out: list[Key] = []
         for place, (layer, stamp) in enumerate(self.layers):
             above = self.layers[place + 1 :]
             if not depth:
-                found = layer.find_id(key, stamp)
+                found = layer.find_id(key, stamp, wanted)
             else:
                 found = (
-                    (slot, row) for slot in layer.candidates(scope, stamp) for row in slot.segment.find(key)
+                    (slot, row)
+                    for slot in layer.candidates(scope, stamp)
+                    for row in slot.segment.find(key, wanted)
                 )
             for slot, row in found:
                 if not layer.gone(row, slot.version, stamp) and not _gone_above(above, row):
@@ -265,7 +272,7 @@ class TableView:
                 for _, row in layer.store.find(columns, key, stamp):
                     if not _gone_above(above, row):
                         out.append(row)
-        return out
+        return out if width is None else [row[:width] for row in out]
 
     def memory_rows(self) -> list[Key]:
         """Return the rows that lie in no segment."""

@@ -73,7 +73,12 @@ def group_refs(refs: Sequence[DatasetRef]) -> dict[DatasetLayout, Sequence[int]]
 
 
 def find_row(
-    snapshot: Snapshot, layout: DatasetLayout, dataset_type: str, collection: str, values: tuple[Any, ...]
+    snapshot: Snapshot,
+    layout: DatasetLayout,
+    dataset_type: str,
+    collection: str,
+    values: tuple[Any, ...],
+    width: int | None = None,
 ) -> tuple[Any, ...] | None:
     """Find the row of a data ID in a RUN or TAGGED collection.
 
@@ -87,15 +92,17 @@ def find_row(
         Names.
     values : `tuple`
         Values of the required dimensions.
+    width : `int`, optional
+        Number of leading columns to return; all by default.
 
     Returns
     -------
     row : `tuple` or `None`
-        The full row.
+        The row.
     """
     if layout.table not in snapshot.schemas():
         return None
-    rows = snapshot.find(layout.table, layout.key_columns, (dataset_type, collection, *values))
+    rows = snapshot.find(layout.table, layout.key_columns, (dataset_type, collection, *values), width)
     return rows[0] if rows else None
 
 

@@ -291,6 +291,8 @@ class Registry:
         values: tuple[Any, ...],
         path: Iterable[tuple[str, CollectionType]],
         timespan: Timespan | None = None,
+        *,
+        file: bool = True,
     ) -> tuple[DatasetLayout, tuple[Any, ...]] | None:
         """Find the first dataset of a type and data ID in a list of collections.
 
@@ -304,6 +306,8 @@ class Registry:
             Collections in search order, no chains.
         timespan : `Timespan`, optional
             When a calibration must be valid.
+        file : `bool`, optional
+            Whether the row has to have the columns of the file.
 
         Returns
         -------
@@ -313,17 +317,18 @@ class Registry:
         snapshot = self.snapshot
         layout = dataset_layout(dataset_type.dimensions)
         name = dataset_type.nameAndComponent()[0]
+        width = None if file else layout.n_reference
         for collection, kind in path:
             if kind is CollectionType.CALIBRATION:
                 row = calibrations.find_calibration(snapshot, layout, name, collection, values, timespan)
             else:
-                row = datasets.find_row(snapshot, layout, name, collection, values)
+                row = datasets.find_row(snapshot, layout, name, collection, values, width)
             if row is None:
                 continue
             run = row[layout.index("run")]
             if run != collection:
                 dataset_id = row[layout.index("id")]
-                row = datasets.find_row(snapshot, layout, name, run, values)
+                row = datasets.find_row(snapshot, layout, name, run, values, width)
                 if row is None or row[layout.index("id")] != dataset_id:
                     continue
             return layout, row
@@ -374,11 +379,11 @@ class Registry:
         return self.to_found(dataset_type, dataset_layout(dataset_type.dimensions), found[1])
 
     def to_found(self, dataset_type: DatasetType, layout: DatasetLayout, row: tuple[Any, ...]) -> Found:
-        """Make a reference with a full data ID from a row."""
+        """Make a reference with a full data ID from a row, and the file if the row has it."""
         values = row[2 : layout.n_key]
         data_id = DataCoordinate.from_required_values(dataset_type.dimensions, values)
         ref = row_to_ref(layout, dataset_type, row, self.expand(data_id))
-        return ref, file_of(layout, row)
+        return ref, file_of(layout, row) if len(row) > layout.n_reference else None
 
     # -------------------------------------------------------------- memberships
 

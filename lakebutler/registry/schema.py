@@ -78,6 +78,11 @@ class DatasetLayout:
         """Number of key columns; they come first in a row."""
         return len(self.key_columns)
 
+    @property
+    def n_reference(self) -> int:
+        """Number of leading columns that are enough for a reference; the file comes behind."""
+        return self.n_key + _AFTER_INDEX["run"] + 1
+
     def index(self, column: str) -> int:
         """Position of one of the fixed columns behind the dimensions.
 
@@ -117,11 +122,26 @@ def dataset_layout(group: DimensionGroup) -> DatasetLayout:
     schema = TableSchema(
         name=DATASET_PREFIX + ("_".join(names) if names else "global"),
         columns=(*_BEFORE, *columns, *_AFTER),
-        sort=keys,
+        sort=("dataset_type", "collection", *_sort_order(group)),
         scope=("dataset_type", "collection"),
         id="id",
     )
     return DatasetLayout(schema=schema, dimensions=names, key_columns=keys)
+
+
+def _sort_order(group: DimensionGroup) -> list[str]:
+    """Put what people ask for a piece of first: an exposure, a visit, a patch; then the rest.
+
+    The datasets of one exposure then lie side by side, those of one detector apart.
+    """
+    governors = [name for name in group.required if name in group.governors]
+    regions = set(group.skypix)
+    for name in group.required:
+        element = group.universe.dimensions[name]
+        if name not in governors and (element.spatial is not None or element.temporal is not None):
+            regions.add(name)
+    later = [name for name in group.required if name not in governors]
+    return [*governors, *sorted(later, key=lambda name: name not in regions)]
 
 
 def group_of_table(table: str, columns: Sequence[str]) -> tuple[str, ...]:

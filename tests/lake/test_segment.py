@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakebutler.lake import writer
+from lakebutler.lake.change import Change
 from lakebutler.lake.group import ByteCache, SortedKeys
 from lakebutler.lake.idindex import IdIndex
 from lakebutler.lake.schema import Column, TableSchema
@@ -156,3 +157,42 @@ def test_columns_that_cannot_be_searched_are_named(tmp_path: Path) -> None:
         snapshot.find("nope", ("a",), (1,))
     with pytest.raises(TypeError):
         snapshot.find(NAME, DATA_ID, ("raw", "run", "HSC", "1", 0))
+
+
+def test_a_key_may_name_the_leading_columns_in_any_order(tmp_path: Path) -> None:
+    columns = (Column("a", "string"), Column("b", "int64"), Column("c", "int64"), Column("v", "string"))
+    lake = fresh(tmp_path)
+    change = Change()
+    change.create_table(TableSchema("t", columns, ("a", "c", "b"), ("a",)))
+    change.append_rows("t", [("x" if n % 2 else "y", n % 7, n, f"v{n}") for n in range(3000)])
+    snapshot = lake.commit(lambda _: change, op="add")
+    inline = Change()
+    inline.append_rows("t", [("x", 5, -1, "inline")])
+    snapshot = lake.commit(lambda _: inline, op="add")
+    for n in (0, 1, 2999):
+        wanted = ("x" if n % 2 else "y", n % 7, n, f"v{n}")
+        for names in (("a", "b", "c"), ("a", "c", "b"), ("c", "b", "a")):
+            key = tuple(wanted["abc".index(name)] for name in names)
+            assert snapshot.find("t", names, key) == [wanted]
+    assert snapshot.find("t", ("b", "a", "c"), (5, "x", -1)) == [("x", 5, -1, "inline")]
+    assert snapshot.find("t", ("c", "a"), (4, "y")) == [("y", 4, 4, "v4")]
+    with pytest.raises(ValueError, match="leading part"):
+        snapshot.find("t", ("a", "b"), ("x", 1))
+
+
+def test_leading_values_alone_are_those_of_the_whole_rows(tmp_path: Path) -> None:
+    lake = fresh(tmp_path)
+    columns = (Column("a", "string"), Column("b", "int64"), Column("id", "uuid"), Column("v", "string"))
+    change = Change()
+    change.create_table(TableSchema("t", columns, ("a", "b"), ("a",), "id"))
+    change.append_rows("t", [("x", n, uuid.UUID(int=n << 64), f"v{n}") for n in range(3000)])
+    lake.commit(lambda _: change, op="add")
+    delete = Change()
+    delete.delete("t", ("v",), [("v7",)])
+    before = lake.snapshot()
+    after = lake.commit(lambda _: delete, op="remove")
+    for snapshot, there in ((before, [7]), (after, [])):
+        for width in (3, 4, None):
+            found = [("x", n, uuid.UUID(int=n << 64), f"v{n}")[:width] for n in there]
+            assert snapshot.find("t", ("a", "b"), ("x", 7), width) == found
+            assert snapshot.find("t", ("id",), (uuid.UUID(int=7 << 64),), width) == found
