@@ -18,13 +18,19 @@ from lakebutler.datastore.files import CHUNK, Files
 from lakebutler.datastore.paths import ARTIFACTS, Allowed, stored_path_problem
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import ButlerError, RepositoryError
+from lakebutler.lake.container_reader import check_members
 from lakebutler.lake.engine import run
+from lakebutler.lake.lake import Lake
 from lakebutler.lake.references import find_references
+from lakebutler.lake.repair import RepairPlan, repair_registry
+from lakebutler.lake.repair import plan_repair as find_repairs
 from lakebutler.lake.snapshot import Snapshot
-from lakebutler.lake.storage import FileInfo, open_storage
+from lakebutler.lake.storage import FileInfo, Storage, open_storage
+from lakebutler.lake.storage_file import FileStorage
 from lakebutler.lake.verify import Finding, RegistryReport, verify_registry
 from lakebutler.progress import NullProgress, Progress
 from lakebutler.registry.schema import DATASET_PREFIX
+from lakebutler.registry.views import repository_views
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +40,8 @@ __all__ = [
     "Report",
     "StoredFile",
     "files_of_rows",
+    "plan_repair",
+    "repair",
     "stored_files",
     "verify",
     "verify_datasets",
@@ -168,7 +176,9 @@ def verify(
     place = normalise_root(root)
     if not has_repository(place, storage_options):
         raise not_a_repository(place)
-    registry = verify_registry(open_storage(place, storage_options=storage_options), expect=expect)
+    storage = open_storage(place, storage_options=storage_options)
+    registry = verify_registry(storage, expect=expect)
+    _check_container(storage, registry)
     try:
         repository = open_repository(place, writeable=False, as_of=as_of, storage_options=storage_options)
     except RepositoryError as error:
@@ -183,6 +193,94 @@ def verify(
     finally:
         repository.close()
     return Report(registry, found)
+
+
+def _check_container(storage: Storage, report: RegistryReport) -> None:
+    """Compare the index of a local lake file with its members."""
+    if not isinstance(storage, FileStorage) or storage.remote:
+        return
+    try:
+        check_members(storage.container)
+    except RepositoryError as error:
+        report.add("damaged lake file", storage.url, error.message)
+
+
+def plan_repair(
+    root: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None
+) -> RepairPlan:
+    """Find out what `repair` would do; nothing is changed.
+
+    Parameters
+    ----------
+    root : `str` or path-like
+        The repository.
+    storage_options : mapping, optional
+        Options for fsspec where the root is a URL.
+
+    Returns
+    -------
+    plan : `RepairPlan`
+        Its steps, the newest version afterwards, and what only a copy can mend.
+
+    Raises
+    ------
+    NotARepositoryError
+        Raised if there is no repository.
+    """
+    return find_repairs(_storage_of(root, storage_options))
+
+
+def repair(
+    root: str | os.PathLike[str],
+    plan: RepairPlan | None = None,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+) -> RepairPlan:
+    """Bring a damaged registry back to a state that was committed.
+
+    Hints and checkpoints are made anew.  Log entries behind a hole, or behind one that
+    does not hold, are moved to ``registry/.damaged/``, so that the version before is the
+    newest again.  Nothing is removed, and nobody else may be writing meanwhile.  Datasets
+    and data files that are damaged have to come from a copy.
+
+    Parameters
+    ----------
+    root : `str` or path-like
+        The repository.
+    plan : `RepairPlan`, optional
+        What was agreed to; if something else would have to be done by now, nothing is.
+    storage_options : mapping, optional
+        Options for fsspec where the root is a URL.
+
+    Returns
+    -------
+    plan : `RepairPlan`
+        What was done.
+
+    Raises
+    ------
+    NotARepositoryError
+        Raised if there is no repository.
+    RepositoryCorruptError
+        Raised if the repository is not as it was when the plan was made, or has no version
+        to go back to.
+    """
+    storage = _storage_of(root, storage_options)
+    done = repair_registry(storage, plan)
+    try:
+        lake = Lake.open(storage, views=repository_views)
+    except RepositoryError:
+        return done  # what is left cannot be mended here
+    lake.rewrite_views()
+    lake.close()
+    return done
+
+
+def _storage_of(root: str | os.PathLike[str], storage_options: Mapping[str, Any] | None) -> Storage:
+    place = normalise_root(root)
+    if not has_repository(place, storage_options):
+        raise not_a_repository(place)
+    return open_storage(place, storage_options=storage_options)
 
 
 def verify_datasets(

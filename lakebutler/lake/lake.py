@@ -353,6 +353,11 @@ class Lake:
             self._write_checkpoint()
             self._view_writer.changed(self.snapshot(refresh=False))
 
+    def rewrite_views(self) -> None:
+        """Write ``views.sql`` anew."""
+        with self._mutex:
+            self._view_writer.changed(self.snapshot())
+
     def _write_checkpoint(self) -> None:
         write_checkpoint(self._state, self.storage)
         self._checkpointed = self._state.head.version

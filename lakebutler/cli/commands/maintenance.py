@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,18 +27,39 @@ DAMAGED = 1
 @click.command("verify", cls=Verb)
 @click.option("--no-files", is_flag=True, help="Do not read the files of datasets: only look at their sizes.")
 @click.option("--expect", metavar="SHA256", help="The digest that the newest version must have.")
+@click.option("--repair", is_flag=True, help="Go back to a state that was committed; asks before it acts.")
+@click.option("--yes", is_flag=True, help="With --repair: do not ask.")
 @as_of_option
 @format_options
 @pass_session
 @click.pass_context
-def verify(ctx: click.Context, session: Session, *, no_files: bool, expect: str | None, output: str) -> None:
+def verify(
+    ctx: click.Context,
+    session: Session,
+    *,
+    no_files: bool,
+    expect: str | None,
+    repair: bool,
+    yes: bool,
+    output: str,
+) -> None:
     """Look over the whole repository: the chain of commits, every hash, every dataset's file.
 
     What is found is listed by kind and object. Exit code 1 if anything is damaged; what is only left over
     (files that nothing refers to) is listed, and no damage.
+
+    With --repair, list what would be done about damage to the registry and, when that is confirmed, do it:
+    hints and checkpoints are made anew, and what lies behind a hole in the log is moved to
+    registry/.damaged, so that the last whole version is the newest again. Nothing is removed. Exit code 1
+    if damage is left.
     """
     from lakebutler.butler import verify as looking
 
+    if yes and not repair:
+        raise click.UsageError("--yes only goes with --repair", ctx)
+    if repair:
+        _repair(ctx, session, yes=yes, output=output)
+        return
     report = looking.verify(
         session.repository(),
         files=not no_files,
@@ -51,6 +73,29 @@ def verify(ctx: click.Context, session: Session, *, no_files: bool, expect: str 
     for line in _summary(report):
         say(line)
     if report.damaged:
+        ctx.exit(DAMAGED)
+
+
+def _repair(ctx: click.Context, session: Session, *, yes: bool, output: str) -> None:
+    from lakebutler.butler import verify as looking
+
+    root = session.repository()
+    plan = looking.plan_repair(root)
+    rows = [(step.verb, step.object, step.detail) for step in plan.steps]
+    rows += [("needs a copy", finding.object, f"{finding.kind}: {finding.detail}") for finding in plan.beyond]
+    if rows or output == "json":
+        emit(Listing(("what", "object", "detail"), rows), output)
+    if not plan.steps:
+        say("nothing can be repaired here" if plan.beyond else "there is nothing to repair")
+    else:
+        lost = f"; versions {plan.head + 1} to {plan.before} go" if plan.lost else ""
+        say(f"{counted(len(plan.steps), 'step')}; version {plan.head} will be the newest{lost}")
+        if not yes and not (sys.stdin.isatty() and click.confirm("do it?", err=True)):
+            say("nothing was done; --yes does it")
+            ctx.exit(DAMAGED)
+        looking.repair(root, plan)
+        say("done; what was in the way lies in registry/.damaged")
+    if plan.beyond:
         ctx.exit(DAMAGED)
 
 
