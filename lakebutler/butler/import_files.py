@@ -35,6 +35,9 @@ __all__ = ["Target", "add_incoming", "commit_batch", "make_refs", "place_paths"]
 _NAMELESS = frozenset({None, "direct", "split"})
 """Transfer modes that give no file a new name."""
 
+_OUTSIDE = {"direct": False, "split": False, "link": True, "symlink": True, "relsymlink": True}
+"""Transfer modes that can leave a file outside, and whether the repository then has a link to it."""
+
 _WITNESSES = 50
 
 
@@ -250,10 +253,8 @@ def _bring(target: Target, bundle: Bundle, files: Sequence[IncomingFile], transf
     given = _file_datasets(bundle, files, _types(target, bundle), named=transfer not in _NAMELESS)
     if transfer == "direct" and ingesting.any_inside(given, repository.root):
         transfer = "split"
-    if transfer in ("direct", "split"):
-        outside = ingesting.outside(given, repository.root)
-        repository.trust.allow(outside)
-        repository.datastore.allow_external(outside)
+    if transfer in _OUTSIDE:
+        _allow(repository, ingesting.outside(given, repository.root, resolve=_OUTSIDE[transfer]))
     done = _ingest(repository, given, files, transfer)
     try:
         _compare(files, done)
@@ -285,14 +286,19 @@ def _ingest(
     if not staying:
         return repository.datastore.ingest(given, transfer)
     outside = [given[i] for i in staying]
-    places = ingesting.outside(outside, repository.root)
-    repository.trust.allow(places)
-    repository.datastore.allow_external(places)
+    _allow(repository, ingesting.outside(outside, repository.root))
     noted = repository.datastore.ingest(outside, "direct")
     rest = sorted(set(range(len(given))) - set(staying))
     brought = repository.datastore.ingest([given[i] for i in rest], transfer)
     by_place = dict(zip([*staying, *rest], [*noted.records, *brought.records], strict=True))
     return Ingested([by_place[i] for i in range(len(given))], brought.written, brought.moves)
+
+
+def _allow(repository: Repository, places: set[str]) -> None:
+    """Remember that this user's datasets may lie in these places."""
+    if places:
+        repository.trust.allow(places)
+        repository.datastore.allow_external(places)
 
 
 def _compare(files: Sequence[IncomingFile], done: Ingested) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler.base import ButlerBase
 from lakebutler.butler.import_files import Target
+from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.dimensions.coordinate import DataCoordinate
 
 if TYPE_CHECKING:
     from lakebutler.butler.export_context import RepoExportContext
@@ -120,3 +122,78 @@ class TransferringButler(ButlerBase):
             skip_dimensions=skip_dimensions,
             without_datastore=without_datastore,
         )
+
+    def transfer_from(
+        self,
+        source_butler: TransferringButler,
+        source_refs: Iterable[DatasetRef],
+        transfer: str | None = "auto",
+        skip_missing: bool = True,
+        register_dataset_types: bool = False,
+        transfer_dimensions: bool = False,
+        dry_run: bool = False,
+    ) -> list[DatasetRef]:
+        """Add datasets of another repository to this one, in one commit.
+
+        Parameters
+        ----------
+        source_butler : `Butler`
+            Where they are; it stays as it is.
+        source_refs : iterable of `DatasetRef`
+            The datasets; their IDs and runs are kept.
+        transfer : `str`, optional
+            What happens to the files: ``auto`` (those inside the other repository are
+            copied, those outside stay), ``copy``, ``direct`` (all stay where they are),
+            ``link``, ``hardlink``, ``symlink``, ``relsymlink``.
+        skip_missing : `bool`, optional
+            Whether datasets without a file are left out; otherwise they are registered.
+        register_dataset_types : `bool`, optional
+            Whether to register dataset types that are not registered here.
+        transfer_dimensions : `bool`, optional
+            Whether to add the dimension records that the data IDs lead to.
+        dry_run : `bool`, optional
+            Whether only to say what would be added.
+
+        Returns
+        -------
+        added : `list` [`DatasetRef`]
+            The datasets that are new here; those that were here already are passed over.
+
+        Raises
+        ------
+        MissingDatasetTypeError
+            Raised if a dataset type is not registered here.
+        ConflictingDefinitionError
+            Raised if a data ID or an ID is taken by another dataset; nothing is added then.
+        DataIdValueError
+            Raised if dimension records are missing here.
+        """
+        from lakebutler.butler.transfer import transfer_datasets
+
+        return transfer_datasets(
+            self._target(),
+            source_butler._target(),
+            source_refs,
+            transfer=transfer,
+            skip_missing=skip_missing,
+            register_dataset_types=register_dataset_types,
+            transfer_dimensions=transfer_dimensions,
+            dry_run=dry_run,
+        )
+
+    def transfer_dimension_records_from(
+        self, source_butler: TransferringButler, source_refs: Iterable[DatasetRef | DataCoordinate]
+    ) -> None:
+        """Add the dimension records of another repository that data IDs lead to.
+
+        Parameters
+        ----------
+        source_butler : `Butler`
+            Where they are.
+        source_refs : iterable of `DatasetRef` or `DataCoordinate`
+            Data IDs; also the records that are populated with theirs come, such as the
+            definitions and regions of visits.  Records that are here stay as they are.
+        """
+        from lakebutler.butler.transfer import transfer_records
+
+        transfer_records(self._target(), source_butler._target(), source_refs)
