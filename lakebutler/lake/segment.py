@@ -31,6 +31,23 @@ Key = tuple[Any, ...]
 _numbers = itertools.count()
 
 
+_PHYSICAL = {
+    "string": ("BYTE_ARRAY", True),
+    "binary": ("BYTE_ARRAY", False),
+    "int64": ("INT64", False),
+    "timestamp": ("INT64", False),
+    "float64": ("DOUBLE", False),
+    "bool": ("BOOLEAN", False),
+    "uuid": ("FIXED_LEN_BYTE_ARRAY", False),
+}
+
+
+def _stored_as(schema: pq.ParquetSchema) -> list[tuple[str, bool]]:
+    """How a Parquet file stores each of its columns, and whether that is text."""
+    columns = [schema.column(i) for i in range(len(schema))]
+    return [(c.physical_type, c.logical_type.type == "STRING") for c in columns]
+
+
 class SegmentStore:
     """The files of a repository, opened when needed, and what is kept of them in memory.
 
@@ -43,7 +60,7 @@ class SegmentStore:
     """
 
     def __init__(
-        self, storage: Storage, *, key_budget: int = 96 * 2**20, row_budget: int = 96 * 2**20
+        self, storage: Storage, *, key_budget: int = 48 * 2**20, row_budget: int = 64 * 2**20
     ) -> None:
         self.number = next(_numbers)
         self.storage = storage
@@ -96,8 +113,13 @@ class Segment(ABC):
             return False
         if not self.first:
             return True
-        n, wanted = len(key), _ordered(key)
-        return _ordered(self.first[:n]) <= wanted <= _ordered(self.last[:n])
+        low, high = self._limits(len(key))
+        if None in key or None in low or None in high:
+            return _ordered(low) <= _ordered(key) <= _ordered(high)
+        return low <= key <= high
+
+    def _limits(self, n: int) -> tuple[Key, Key]:
+        return self.first[:n], self.last[:n]
 
 
 class FileSegment(Segment):
@@ -115,10 +137,16 @@ class FileSegment(Segment):
         self.scopes = dict(file.scopes)
         self.first, self.last = file.first, file.last
         self._firsts: dict[int, list[Any]] = {}
-        self._length = 0
+        self._cut: dict[int, tuple[Key, Key]] = {}
 
     def __repr__(self) -> str:
         return f"<FileSegment {self.file.path}, {self.rows} rows>"
+
+    def _limits(self, n: int) -> tuple[Key, Key]:
+        made = self._cut.get(n)
+        if made is None:
+            made = self._cut[n] = self.first[:n], self.last[:n]
+        return made
 
     def local(self) -> str:
         """Return the name of a local file with the content, checked."""
@@ -153,6 +181,9 @@ class FileSegment(Segment):
                 opened.close()
                 opened = pq.ParquetFile(name, memory_map=True, read_dictionary=repeated, metadata=metadata)
             fits = opened.schema_arrow.names == list(self.names) and metadata.num_rows == self.rows
+            fits = fits and _stored_as(metadata.schema) == [
+                _PHYSICAL[self.schema.columns[self.schema.position[name]].type] for name in self.names
+            ]
         except (pa.ArrowException, OSError) as error:
             raise RepositoryCorruptError(f"{self.file.path} is no Parquet file: {error}") from None
         if not fits:
@@ -174,7 +205,7 @@ class FileSegment(Segment):
         try:
             raw = json.loads((metadata.metadata or {})[PARQUET_KEY])["first"]
             firsts = decode_rows(self.schema, self.sort, raw)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise RepositoryCorruptError(
                 f"{self.file.path} does not say where its row groups begin: {error!r}"
             ) from None
