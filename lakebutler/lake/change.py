@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Change", "cast_column"]
 
 Key = tuple[Any, ...]
+_MANY_KEYS = 1000
 
 
 class Change:
@@ -187,7 +189,8 @@ class Change:
             check_key = self._schemas[table].check_key
             for columns, keys in by_columns.items():
                 self._schemas[table].getter(columns)
-                by_columns[columns] = {check_key(columns, key): None for key in keys}
+                if not _all_exact(self._schemas[table], columns, keys):
+                    by_columns[columns] = {check_key(columns, key): None for key in keys}
         for (kind, name), value in self.sets.items():
             dump([kind, name, value])
         self._dirty = False
@@ -209,6 +212,22 @@ class Change:
             self.bulk[table] = [data for data in left if data.num_rows]
             if not self.bulk[table]:
                 del self.bulk[table]
+
+
+def _all_exact(schema: TableSchema, columns: tuple[str, ...], keys: Mapping[Key, None]) -> bool:
+    """Whether many keys are seen at once to be of exactly the types of their columns."""
+    if len(keys) < _MANY_KEYS or {*map(len, keys)} != {len(columns)}:
+        return False
+    for name, values in zip(columns, zip(*keys, strict=True), strict=True):
+        kinds = set(map(type, values))
+        if len(kinds) != 1:
+            return False
+        if schema.column(name).type == "uuid" and kinds == {uuid.UUID}:
+            continue
+        few = set(values)
+        if len(few) > _MANY_KEYS or any(schema.check_key((name,), (v,))[0] is not v for v in few):
+            return False
+    return True
 
 
 class _OwnIndex:

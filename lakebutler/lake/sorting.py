@@ -87,7 +87,7 @@ def rows_to_table(schema: TableSchema, rows: Sequence[Key], names: Sequence[str]
     for name, values in zip(wanted, columns, strict=True):
         field = schema.arrow.field(name)
         if field.type == pa.uuid():
-            raw = pa.array([None if v is None else v.bytes for v in values], pa.binary(16))
+            raw = pa.array([None if v is None else v.int.to_bytes(16, "big") for v in values], pa.binary(16))
             arrays.append(pa.ExtensionArray.from_storage(field.type, raw))
         else:
             arrays.append(pa.array(values, field.type))

@@ -82,10 +82,13 @@ def check_present(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[Data
                 break
     else:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         keys = pa.table({"id": uuid_array([ref.id for ref in refs])})
-        found = set(snapshot.match(layout.table, ("id",), keys, select=("id",)).column("_key").to_pylist())
-        missing = next((ref for i, ref in enumerate(refs) if i not in found), None)
+        places = snapshot.match(layout.table, ("id",), keys, select=()).column("_key")
+        if pc.count_distinct(places).as_py() < len(refs):
+            found = set(places.to_pylist())
+            missing = next(ref for i, ref in enumerate(refs) if i not in found)
     if missing is not None:
         raise DatasetNotFoundError(
             f"{missing.datasetType.name} {missing.dataId} (ID {missing.id}) is not in run {missing.run!r}",
@@ -137,8 +140,8 @@ def associate(
         for scope in {(ref.datasetType.name, ref.run) for ref in part}:
             change.touch(layout.table, scope)
         holders = _holders(snapshot, layout, collection, part)
-        fresh = [ref for i, ref in enumerate(part) if holders.get(i) != ref.id]
-        taken = [ref for i, ref in enumerate(part) if i in holders and holders[i] != ref.id]
+        fresh = [ref for i, ref in enumerate(part) if holders.get(i) != ref.id] if holders else part
+        taken = [part[i] for i in sorted(holders) if holders[i] != part[i].id]
         if taken and not replace:
             raise ConflictingDefinitionError(
                 f"{taken[0].datasetType.name} {taken[0].dataId} is in {collection!r} already, "
@@ -163,6 +166,8 @@ def associate(
 
 
 def _unique(refs: list[DatasetRef]) -> list[DatasetRef]:
+    if len({ref.dataId.required_values for ref in refs}) == len(refs):
+        return refs  # the common case, decided without a tuple for each
     chosen: dict[tuple[object, ...], DatasetRef] = {}
     for ref in refs:
         key = (ref.datasetType.name, ref.dataId.required_values)

@@ -8,8 +8,8 @@ ranges of datasets with the same type and data ID never overlap.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
@@ -26,8 +26,11 @@ from lakebutler.registry.associate import check_present, require_type
 from lakebutler.registry.dataset_rows import NO_FILE, batch_rows, batch_table, key_table
 from lakebutler.registry.datasets import SMALL, group_refs
 from lakebutler.registry.schema import DatasetLayout, dataset_layout
-from lakebutler.registry.validity import overlap, subtract
+from lakebutler.registry.validity import overlap
 from lakebutler.timespan import Timespan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["certify", "decertify", "find_calibration"]
 
@@ -93,14 +96,13 @@ def certify(
         check_present(snapshot, layout, part)
         for scope in {(ref.datasetType.name, ref.run) for ref in part}:
             change.touch(layout.table, scope)
-        for i, begin, end in _existing(snapshot, layout, collection, part):
-            if overlap(span, (begin, end)):
-                ref = part[i]
-                raise ConflictingDefinitionError(
-                    f"cannot certify {ref.datasetType.name} {ref.dataId} into {collection!r} for {timespan}: "
-                    f"another is valid there for {Timespan.from_nsec(begin, end)}",
-                    hint="decertify the old range first, or certify only what is free",
-                )
+        for i, begin, end in _overlapping(snapshot, layout, collection, part, span):
+            ref = part[i]
+            raise ConflictingDefinitionError(
+                f"cannot certify {ref.datasetType.name} {ref.dataId} into {collection!r} for {timespan}: "
+                f"another is valid there for {Timespan.from_nsec(begin, end)}",
+                hint="decertify the old range first, or certify only what is free",
+            )
         for scope in {(ref.datasetType.name, collection) for ref in part}:
             change.touch(layout.table, scope)
         if len(part) <= SMALL:
@@ -114,6 +116,8 @@ def certify(
 
 
 def _refuse_twins(refs: Sequence[DatasetRef], collection: str) -> None:
+    if len({ref.dataId.required_values for ref in refs}) == len(refs):
+        return  # the common case, decided without a tuple for each
     seen: dict[tuple[object, ...], DatasetRef] = {}
     for ref in refs:
         other = seen.setdefault((ref.datasetType.name, ref.dataId.required_values), ref)
@@ -125,17 +129,26 @@ def _refuse_twins(refs: Sequence[DatasetRef], collection: str) -> None:
             )
 
 
-def _existing(
-    snapshot: Snapshot, layout: DatasetLayout, collection: str, refs: Sequence[DatasetRef]
+def _overlapping(
+    snapshot: Snapshot,
+    layout: DatasetLayout,
+    collection: str,
+    refs: Sequence[DatasetRef],
+    span: tuple[int, int],
 ) -> Iterable[tuple[int, int, int]]:
+    """Positions of the datasets whose data IDs have another valid in a range, with its range."""
     begin, end = layout.index("valid_begin"), layout.index("valid_end")
     if len(refs) <= SMALL:
         for i, ref in enumerate(refs):
             key = (ref.datasetType.name, collection, *ref.dataId.required_values)
             for row in snapshot.find(layout.table, layout.key_columns, key):
-                yield i, row[begin], row[end]
+                if overlap(span, (row[begin], row[end])):
+                    yield i, row[begin], row[end]
         return
     names = sorted({ref.datasetType.name for ref in refs})
+    scopes = snapshot.scopes(layout.table)
+    if not any(scopes.get((name, collection)) for name in names):
+        return
     found = snapshot.match(
         layout.table,
         layout.key_columns,
@@ -143,8 +156,18 @@ def _existing(
         select=("valid_begin", "valid_end"),
         where={"dataset_type": names, "collection": collection},
     )
+    found = found.filter(_meets(found, span))
     columns = (found.column(name).to_pylist() for name in ("_key", "valid_begin", "valid_end"))
     yield from zip(*columns, strict=True)
+
+
+def _meets(rows: pa.Table, span: tuple[int, int]) -> Any:
+    """Which rows are valid at some time in a range."""
+    import pyarrow.compute as pc
+
+    begin, end = rows.column("valid_begin"), rows.column("valid_end")
+    first = pc.max_element_wise(begin, span[0])
+    return pc.less(first, pc.min_element_wise(end, span[1]))
 
 
 def decertify(
@@ -180,45 +203,59 @@ def decertify(
     _require_calibration(dataset_type, "decertify")
     span = _span(timespan, "decertify datasets")
     layout = dataset_layout(dataset_type.dimensions)
-    begin, end, id_index = (layout.index(name) for name in ("valid_begin", "valid_end", "id"))
-    gone: list[tuple[Any, ...]] = []
-    rest: list[tuple[Any, ...]] = []
-    for row in _rows(snapshot, layout, collection, dataset_type, data_ids):
-        if not overlap((row[begin], row[end]), span):
-            continue
-        gone.append((row[id_index], collection, row[begin]))
-        rest.extend(
-            (*row[:begin], new_begin, new_end, *row[end + 1 :])
-            for new_begin, new_end in subtract((row[begin], row[end]), span)
-        )
     change.touch(layout.table, (dataset_type.name, collection))
-    if not gone:
+    rows = _certified(snapshot, layout, collection, dataset_type, data_ids)
+    rows = rows.filter(_meets(rows, span))
+    if not rows.num_rows:
         return None
-    change.delete(layout.table, ("id", "collection", "valid_begin"), gone)
-    if rest:
-        change.append_rows(layout.table, rest)
+    begins = rows.column("valid_begin").to_pylist()
+    ids = rows.column("id").to_pylist()
+    keys = [(dataset_id, collection, begin) for dataset_id, begin in zip(ids, begins, strict=True)]
+    change.delete(layout.table, ("id", "collection", "valid_begin"), keys)
+    for part in _remainders(rows, span):
+        change.append_table(layout.table, part)
     return change
 
 
-def _rows(
+def _remainders(rows: pa.Table, span: tuple[int, int]) -> Iterator[pa.Table]:
+    """What remains of validity ranges before and after a range that is taken away."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, bound, stays in (("valid_end", span[0], pc.less), ("valid_begin", span[1], pc.greater)):
+        other = "valid_begin" if name == "valid_end" else "valid_end"
+        part = rows.filter(stays(rows.column(other), bound))
+        if part.num_rows:
+            place = part.schema.get_field_index(name)
+            yield part.set_column(place, part.schema.field(place), pa.repeat(bound, part.num_rows))
+
+
+def _certified(
     snapshot: Snapshot,
     layout: DatasetLayout,
     collection: str,
     dataset_type: DatasetType,
     data_ids: Iterable[DataCoordinate] | None,
-) -> list[tuple[Any, ...]]:
+) -> pa.Table:
+    """Rows of the memberships of a type, or of some data IDs of it."""
+    import pyarrow as pa
+
+    schema = layout.schema.arrow
     if layout.table not in snapshot.schemas():
-        return []
+        return schema.empty_table()
+    where = {"dataset_type": dataset_type.name, "collection": collection}
     if data_ids is None:
-        where = {"dataset_type": dataset_type.name, "collection": collection}
-        table = snapshot.scan(layout.table, where=where)
-        columns = [table.column(c.name).to_pylist() for c in layout.schema.columns]
-        return list(zip(*columns, strict=True)) if table.num_rows else []
-    rows = []
-    for data_id in dict.fromkeys(data_ids):
-        key = (dataset_type.name, collection, *data_id.required_values)
-        rows.extend(snapshot.find(layout.table, layout.key_columns, key))
-    return rows
+        return snapshot.scan(layout.table, where=where)
+    wanted = [d.required_values for d in dict.fromkeys(data_ids)]
+    columns: dict[str, list[Any]] = {
+        "dataset_type": [dataset_type.name] * len(wanted),
+        "collection": [collection] * len(wanted),
+    }
+    columns |= {name: [values[i] for values in wanted] for i, name in enumerate(layout.dimensions)}
+    fields = [schema.field(name) for name in layout.key_columns]
+    keys = pa.table([pa.array(columns[f.name], f.type) for f in fields], schema=pa.schema(fields))
+    found = snapshot.match(layout.table, layout.key_columns, keys, where=where)
+    return found.select(schema.names).cast(schema) if found.num_rows else schema.empty_table()
 
 
 def find_calibration(

@@ -256,7 +256,7 @@ def uuid_array(ids: Sequence[uuid.UUID]) -> Any:
     import pyarrow as pa
 
     storage = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), len(ids), [None, pa.py_buffer(b"".join([i.bytes for i in ids]))]
+        pa.binary(16), len(ids), [None, pa.py_buffer(b"".join([i.int.to_bytes(16, "big") for i in ids]))]
     )
     return pa.ExtensionArray.from_storage(pa.uuid(), storage)
 
@@ -264,9 +264,8 @@ def uuid_array(ids: Sequence[uuid.UUID]) -> Any:
 def _strings(values: Sequence[str]) -> Any:
     import pyarrow as pa
 
-    first = values[0] if values else ""
-    if all(v is first or v == first for v in values):
-        return pa.repeat(first, len(values))
+    if len(set(values)) == 1:
+        return pa.repeat(values[0], len(values))
     return pa.array(values, pa.string())
 
 
