@@ -15,7 +15,7 @@ from lakebutler.butler.export_records import (
     keys_of_data_ids,
     keys_of_table,
 )
-from lakebutler.butler.import_api import check_format
+from lakebutler.butler.import_api import check_format, place_text
 from lakebutler.butler.import_bundle import Bundle, Collection
 from lakebutler.butler.import_files import Target, make_refs
 from lakebutler.butler.retrieve import retrieve_artifacts
@@ -324,6 +324,7 @@ def export_context(
     context : `RepoExportContext`
         To be told what is wanted.
     """
+    directory, filename = place_text(directory), place_text(filename)
     chosen = check_format(format, filename)
     if transfer is not None and transfer not in _MODES:
         raise StorageError(

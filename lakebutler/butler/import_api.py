@@ -13,10 +13,30 @@ from lakebutler.butler.import_yaml import load_yaml
 from lakebutler.config import normalise_root
 from lakebutler.errors import DatasetNotFoundError, FileFormatError, StorageError, known_names
 
-__all__ = ["FORMATS", "check_format", "find_export", "import_export"]
+__all__ = ["FORMATS", "check_format", "find_export", "import_export", "place_text"]
 
 FORMATS = ("yaml", "parquet")
 """Formats of exports: the field's, and ours."""
+
+
+def place_text(place: Any) -> Any:
+    """Write a place as text.
+
+    Parameters
+    ----------
+    place : `str` or path-like or `lsst.resources.ResourcePath` or other
+        A place, or an open file.
+
+    Returns
+    -------
+    text : `str` or other
+        Path or URL; what is no place is returned as it is.
+    """
+    if isinstance(place, str | os.PathLike):
+        return str(os.fspath(place))
+    if hasattr(place, "ospath"):
+        return place.ospath if place.isLocal else str(place)
+    return place
 
 
 def check_format(format: str | None, filename: Any) -> str:
@@ -117,6 +137,7 @@ def import_export(
         Number of datasets in the export.
     """
     target.repository.session.require_writeable("import an export")
+    directory, filename = place_text(directory), place_text(filename)
     chosen = check_format(format, filename)
     if chosen == "parquet":
         from lakebutler.butler.import_parquet import read_parquet_export

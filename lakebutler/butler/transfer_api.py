@@ -14,6 +14,8 @@ from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.dimensions.coordinate import DataCoordinate
 
 if TYPE_CHECKING:
+    from lsst.resources import ResourcePath
+
     from lakebutler.butler.export_context import RepoExportContext
 
 __all__ = ["TransferringButler"]
@@ -197,3 +199,77 @@ class TransferringButler(ButlerBase):
         from lakebutler.butler.transfer import transfer_records
 
         transfer_records(self._target(), source_butler._target(), source_refs)
+
+    def retrieve_artifacts_zip(
+        self,
+        refs: Iterable[DatasetRef],
+        destination: str | os.PathLike[str],
+        overwrite: bool = True,
+    ) -> ResourcePath:
+        """Put the files of datasets into a zip, with an index that says what they are.
+
+        Parameters
+        ----------
+        refs : iterable of `DatasetRef`
+            The datasets.
+        destination : `str` or path-like
+            A directory, made if need be.
+        overwrite : `bool`, optional
+            Whether a zip of the same content may be replaced.
+
+        Returns
+        -------
+        zip : `lsst.resources.ResourcePath`
+            The zip; ``lsst.daf.butler`` can ingest it, too.
+
+        Raises
+        ------
+        DatasetNotFoundError
+            Raised if there are no datasets, or one has no file.
+        """
+        from lakebutler.butler.artifact_zip import retrieve_zip
+
+        return retrieve_zip(self._target(), refs, destination, overwrite=overwrite)
+
+    def ingest_zip(
+        self,
+        zip_file: str | os.PathLike[str],
+        transfer: str = "auto",
+        *,
+        transfer_dimensions: bool = False,
+        dry_run: bool = False,
+        skip_existing: bool = False,
+    ) -> None:
+        """Add the datasets in a zip that `retrieve_artifacts_zip` made, here or in the field.
+
+        Parameters
+        ----------
+        zip_file : `str` or path-like
+            The zip: a local file or a URL.
+        transfer : `str`, optional
+            ``auto`` and ``copy`` unpack it; ``move`` removes the zip afterwards.
+        transfer_dimensions : `bool`, optional
+            Whether to add the dimension records that the zip has.
+        dry_run : `bool`, optional
+            Whether only to check.
+        skip_existing : `bool`, optional
+            Whether to pass over datasets that are here already; otherwise they are an error.
+
+        Raises
+        ------
+        FileFormatError
+            Raised if it is no such zip, or has members that no such zip has: names that
+            lead elsewhere, links, duplicates, bombs.  Nothing is written then.
+        ConflictingDefinitionError
+            Raised if a dataset is here already, or its data ID is taken.
+        """
+        from lakebutler.butler.artifact_zip import ingest_zip
+
+        ingest_zip(
+            self._target(),
+            zip_file,
+            transfer=transfer,
+            transfer_dimensions=transfer_dimensions,
+            dry_run=dry_run,
+            skip_existing=skip_existing,
+        )
