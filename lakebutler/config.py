@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -52,6 +53,7 @@ SECTIONS = ("datastore", "defaults", "description")
 """Sections that ``butler.yaml`` may have."""
 
 _MAX_CONFIG_BYTES = 1 << 20
+_MAX_DEPTH = 50
 
 
 def normalise_root(root: str | os.PathLike[str]) -> str:
@@ -198,6 +200,8 @@ def parse_repo_config(text: bytes | str, where: str) -> dict[str, Any]:
 
     if len(text) > _MAX_CONFIG_BYTES:
         raise RepositoryFormatError(f"{where}: larger than {_MAX_CONFIG_BYTES} bytes")
+    if _depth(text) > _MAX_DEPTH:
+        raise RepositoryFormatError(f"{where}: nested more than {_MAX_DEPTH} deep")
     try:
         config = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
@@ -215,6 +219,17 @@ def parse_repo_config(text: bytes | str, where: str) -> dict[str, Any]:
         if section != "description" and not isinstance(value, dict):
             raise RepositoryFormatError(f"{where}: section {section!r} must be a mapping")
     return config
+
+
+def _depth(text: bytes | str) -> int:
+    """How deep brackets are nested, or dashes of lists in one line, at most."""
+    plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    deepest = depth = 0
+    for mark in re.findall(r"[\[{\]}]", plain):
+        depth += 1 if mark in "[{" else -1
+        deepest = max(deepest, depth)
+    rows = [len(row.replace(" ", "")) for row in re.findall(r"(?:[-?] +){2,}", plain)]
+    return max(deepest, *rows, 0)
 
 
 def not_a_repository(place: str) -> NotARepositoryError:

@@ -22,7 +22,7 @@
           UserExpressionError
             UserExpressionSyntaxError
         NameRuleError                      (ValueError)
-        ReadOnlyButlerError                (PermissionError)
+        ReadOnlyButlerError                (PermissionError, TypeError)
         RegistryError                      what the registry refuses
           ArgumentError                    (TypeError)
           CollectionError                  (ValueError)
@@ -148,15 +148,26 @@ class ButlerError(Exception):
     kind: str = "error"
 
     def __init__(self, message: str = "", *, hint: str | None = None) -> None:
+        message = _shortened(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = _shortened(hint) if hint else hint
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.message, self.hint))
+
+
+_LONGEST = 1200
+
+
+def _shortened(text: str) -> str:
+    """Text of which an input that it names may be very long."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - 300]} … ({len(text)} characters) … {text[-200:]}"
 
 
 def _rebuild(cls: type[ButlerError], message: str, hint: str | None) -> ButlerError:
@@ -443,7 +454,7 @@ class OrphanedRecordError(RegistryError, LookupError):
     kind = "orphaned_record"
 
 
-class ReadOnlyButlerError(ButlerUserError, PermissionError):
+class ReadOnlyButlerError(ButlerUserError, PermissionError, TypeError):
     """The butler was opened for reading only."""
 
     kind = "read_only"

@@ -133,10 +133,7 @@ class ButlerCollections(Sequence[str]):
         """
         del include_doc
         names = self.query(expression, collection_types, flatten_chains, include_chains)
-        infos = [
-            self._registry.collection_info(name, parents=include_parents, summary=include_summary)
-            for name in names
-        ]
+        infos = self._registry.collection_infos(names, parents=include_parents, summary=include_summary)
         if summary_datasets is not None:
             wanted = frozenset(summary_datasets)
             infos = [

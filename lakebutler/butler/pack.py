@@ -320,12 +320,18 @@ def _registry(source: _Source) -> Iterator[tuple[str, bytes]]:
         yield CONFIG_NAME, source.config
     checkpoint = _checkpoint(source.state)
     yield from checkpoint.items()
-    yield log_path(version), storage.read(log_path(version))
+    removed = boundary(storage)
+    try:
+        yield log_path(version), storage.read(log_path(version))
+    except FileNotFoundError:
+        if removed < version:
+            raise RepositoryCorruptError(
+                f"{log_path(version)} is missing in {storage.url}", hint="look with: lakebutler verify"
+            ) from None
     views = views_sql(source.snapshot.schemas(), repository_views(source.snapshot))
     yield VIEWS, views.encode()
     for path, size, sha256 in _data_files(checkpoint):
         yield path, _checked(storage, path, size, sha256)
-    removed = boundary(storage)
     if 0 <= removed <= version:
         yield boundary_path(removed), b""
     yield from _log(storage, max(removed + 1, 0), version)

@@ -17,7 +17,7 @@ from lakebutler.config import has_repository, normalise_root, not_a_repository
 from lakebutler.datastore.files import CHUNK, Files
 from lakebutler.datastore.paths import ARTIFACTS, Allowed, stored_path_problem
 from lakebutler.datastore.records import FileRecord
-from lakebutler.errors import ButlerError, RepositoryError
+from lakebutler.errors import ButlerError, RepositoryCorruptError, RepositoryError
 from lakebutler.lake.container_reader import check_members
 from lakebutler.lake.engine import run
 from lakebutler.lake.lake import Lake
@@ -365,6 +365,9 @@ def _rows(snapshot: Snapshot, columns: tuple[str, ...]) -> pa.Table | None:
     import pyarrow as pa
 
     names = [table for table in snapshot.schemas() if table.startswith(DATASET_PREFIX)]
+    for table in names:
+        if not set(columns) <= set(snapshot.schemas()[table].names):
+            raise RepositoryCorruptError(f"the repository's table {table!r} is none of datasets")
     tables = [snapshot.scan(table, columns) for table in names]
     return pa.concat_tables(tables) if tables else None
 

@@ -227,6 +227,8 @@ def _write_json(listing: Listing) -> None:
     def lines() -> Iterator[str]:
         for number, record in enumerate(listing.records()):
             line = json.dumps({key: plain(value) for key, value in record.items()}, ensure_ascii=False)
+            if not line.isprintable():
+                line = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
             yield f",\n {line}" if number else f"[{line}"
         yield "]\n" if listing.rows else "[]\n"
 

@@ -20,7 +20,7 @@ from lakebutler.datastore.ingest import Ingest, Ingested, ingest_files
 from lakebutler.datastore.local import LocalFiles, open_regular
 from lakebutler.datastore.lookup import Overrides
 from lakebutler.datastore.opening import open_files
-from lakebutler.datastore.paths import Allowed, check_stored_path, file_uri, local_path_of_uri
+from lakebutler.datastore.paths import Allowed, check_stored_path, external_uri, file_uri, local_path_of_uri
 from lakebutler.datastore.read import (
     IN_MEMORY,
     PARTLY,
@@ -528,7 +528,7 @@ class Datastore:
         if record is None:
             return ResourcePath(self._address(self.predict(ref)) + "#predicted", forceDirectory=False)
         if record.path is None:
-            return ResourcePath(record.uri or "", forceDirectory=False)
+            return external_uri(record.uri or "")
         return ResourcePath(self._address(check_stored_path(record.path)), forceDirectory=False)
 
     def predict(self, ref: Any) -> str:

@@ -43,6 +43,8 @@ class Overrides(Generic[T]):
         self._dimensions: dict[frozenset[str], T] = {}
         self._instruments: dict[str, Overrides[T]] = {}
         self._found: dict[tuple[str, str | None], T | None] = {}
+        if table is not None and not isinstance(table, Mapping):
+            raise RepositoryFormatError(f"{what} must be a mapping, not {type(table).__name__}")
         for key, value in (table or {}).items():
             match = _INSTRUMENT.fullmatch(str(key))
             if match is not None:
@@ -50,7 +52,8 @@ class Overrides(Generic[T]):
                     raise RepositoryFormatError(f"{what}: {key} must be a mapping")
                 self._instruments[match[1]] = Overrides(value, parse, f"{what}, {key}")
             elif not isinstance(value, str):
-                raise RepositoryFormatError(f"{what}: the value of {key!r} must be text, not {value!r}")
+                kind = type(value).__name__
+                raise RepositoryFormatError(f"{what}: the value of {key!r} must be text, not {kind}")
             elif "+" in str(key):
                 self._dimensions[frozenset(str(key).split("+"))] = parse(value)
             else:

@@ -12,9 +12,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from lakebutler.errors import ExternalFileError, NameRuleError, RepositoryCorruptError
+
+if TYPE_CHECKING:
+    from lsst.resources import ResourcePath
 
 __all__ = [
     "ARTIFACTS",
@@ -22,6 +26,7 @@ __all__ = [
     "MAX_PATH",
     "Allowed",
     "check_stored_path",
+    "external_uri",
     "file_uri",
     "local_path_of_uri",
     "normalise_prefix",
@@ -141,6 +146,32 @@ def file_uri(path: str) -> str:
         Percent-encoded where needed.
     """
     return "file://" + quote(path, safe="/~+,=@:!$&'()*;", encoding="utf-8", errors="surrogateescape")
+
+
+def external_uri(uri: str) -> ResourcePath:
+    """Make the address of a file outside the repository.
+
+    Parameters
+    ----------
+    uri : `str`
+        Absolute URI from a record.
+
+    Returns
+    -------
+    address : `lsst.resources.ResourcePath`
+        Nothing is looked up.
+
+    Raises
+    ------
+    RepositoryCorruptError
+        Raised if it is of no kind that is known.
+    """
+    from lsst.resources import ResourcePath
+
+    try:
+        return ResourcePath(uri, forceDirectory=False)
+    except (NotImplementedError, ValueError, RuntimeError) as exc:
+        raise RepositoryCorruptError(f"the repository names the file {uri!r}: {exc}") from None
 
 
 def local_path_of_uri(uri: str) -> str:

@@ -33,6 +33,7 @@ from lakebutler.lake.segment import FileSegment, SegmentStore
 from lakebutler.lake.state import Head, LakeState
 from lakebutler.lake.storage import Storage
 from lakebutler.lake.table import TableLayer
+from lakebutler.lake.values import check_value
 
 __all__ = [
     "LATEST",
@@ -175,7 +176,7 @@ def last_checkpoint(storage: Storage) -> tuple[int, str] | None:
     try:
         raw = json.loads(storage.read(LAST))
         version, path = int(raw["version"]), str(raw["path"])
-    except (FileNotFoundError, KeyError, TypeError, ValueError):
+    except (FileNotFoundError, KeyError, TypeError, ValueError, RecursionError):
         return None
     known = _parse_name(path)
     return (version, path) if known == version else None
@@ -252,6 +253,7 @@ def _build(segments: SegmentStore, raw: dict[str, Any], lines: list[bytes], vers
     state.tables = {layer.schema.name: layer for layer in layers}
     state.schemas = {layer.schema.name: layer.schema for layer in layers}
     for kind, name, value in raw["state"]:
+        check_value(kind, name, value)
         state.values_of(kind).set(name, value, version)
     for line in lines:
         if line.startswith(b'{"table":"'):
@@ -272,7 +274,7 @@ def _loader(schema: TableSchema, line: bytes) -> Any:
         try:
             raw = json.loads(line)["rows"]
             return [(int(version), decode_rows(schema, schema.names, rows)) for version, rows in raw]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise RepositoryCorruptError(
                 f"a checkpoint's rows of {schema.name!r} make no sense: {error!r}"
             ) from None

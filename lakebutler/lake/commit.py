@@ -13,7 +13,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lakebutler.errors import CommitConflictError, CommitUnknownError, StorageError, StorageUncertainError
+from lakebutler.errors import (
+    CommitConflictError,
+    CommitUnknownError,
+    RepositoryCorruptError,
+    StorageError,
+    StorageUncertainError,
+)
 from lakebutler.lake.change import Change
 from lakebutler.lake.entry import Header, encode_entry
 from lakebutler.lake.log import read_entry
@@ -30,6 +36,7 @@ __all__ = ["Attempt", "library_version"]
 
 _PATIENCE = 120.0
 _MANY_ROWS = 5000
+_LAST_YEAR = 9990
 
 
 class Attempt:
@@ -196,7 +203,15 @@ class Attempt:
     def _claim(self, prepared: Prepared) -> Head | None:
         """Create the next log entry; return `None` if another did."""
         storage, last = self.lake.storage, self.lake.head
-        now = max(datetime.now(UTC), last.time + timedelta(microseconds=1))
+        now = datetime.now(UTC)
+        if now <= last.time:
+            if last.time.year > _LAST_YEAR:
+                raise RepositoryCorruptError(
+                    f"version {last.version} of {storage.url} says it was made in {last.time.year}: no time"
+                    " is left for another",
+                    hint="restore the repository as it was before that version",
+                )
+            now = last.time + timedelta(microseconds=1)
         base = self.base.version if self.base is not None else last.version
         header = Header(
             last.version + 1,
@@ -233,6 +248,12 @@ class Attempt:
         if self.lake.is_void(head.version):
             storage.delete([log_path(head.version)])
             self.lake.reload()
+            if self.lake.head.version < header.version - 1:
+                raise RepositoryCorruptError(
+                    f"{storage.url} says that its log was removed up to version {header.version} or later,"
+                    f" but nothing leads beyond version {self.lake.head.version}",
+                    hint="restore the repository from a copy",
+                )
             self.again("others removed the log up to here")
             return None
         return head

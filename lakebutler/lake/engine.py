@@ -207,6 +207,8 @@ def _open() -> duckdb.DuckDBPyConnection:
 
 
 def _views(snapshot: Snapshot, tables: Sequence[str]) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
     connection = _open()
     paths: list[str] = []
     for table in tables:
@@ -214,7 +216,12 @@ def _views(snapshot: Snapshot, tables: Sequence[str]) -> duckdb.DuckDBPyConnecti
         for name, data in made.tables.items():
             connection.register(name, data)
         paths.extend(made.paths)
-        connection.execute(f"CREATE TEMP VIEW {quote(table)} AS {made.sql}")
+        try:
+            connection.execute(f"CREATE TEMP VIEW {quote(table)} AS {made.sql}")
+        except duckdb.Error as error:
+            raise RepositoryCorruptError(
+                f"table {table!r} of {snapshot.segments.storage.url} cannot be read: {_first_line(error)}"
+            ) from error
     quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in dict.fromkeys(paths))
     connection.execute(f"SET allowed_paths = [{quoted}]")
     for statement in _LOCK_DOWN:

@@ -15,6 +15,7 @@ from typing import Any
 from lakebutler.errors import RepositoryCorruptError, RepositoryFormatError
 from lakebutler.lake.naming import dump, is_data_path, log_path, seal, unseal
 from lakebutler.lake.schema import TableSchema
+from lakebutler.lake.values import check_value
 
 __all__ = [
     "ENTRY_FORMAT",
@@ -409,6 +410,7 @@ def parse_action(data: Mapping[str, Any], schemas: Mapping[str, TableSchema]) ->
     ((kind, body),) = data.items()
     match kind:
         case "set":
+            check_value(body["kind"], body["name"], body["value"])
             return SetState(body["kind"], body["name"], body["value"])
         case "rows":
             schema = schemas[body["table"]]
@@ -486,12 +488,16 @@ def parse_entry(data: bytes, version: int, url: str) -> Entry:
         )
         actions = raw["actions"]
         sane = header.version == version and all(isinstance(action, dict) for action in actions)
+        texts = (header.txid, header.prev_txid, header.prev_sha256, header.op, header.message)
+        plain = isinstance(header.writer, dict) and all(isinstance(text, str) for text in texts)
     except RepositoryFormatError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RepositoryCorruptError(f"{where} makes no sense: {error!r}") from None
     if not sane:
-        raise RepositoryCorruptError(f"{where} says that it is version {header.version!r}")
+        raise RepositoryCorruptError(f"{where} says that it is version {header.version!r:.40}")
+    if not plain:
+        raise RepositoryCorruptError(f"{where} makes no sense: its head is not that of an entry")
     return Entry(header, actions, digest)
 
 

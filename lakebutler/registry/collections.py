@@ -19,10 +19,12 @@ from lakebutler.errors import (
 )
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
+from lakebutler.registry import values  # noqa: F401 - says what the values look like
 from lakebutler.registry.schema import DATASET_PREFIX
 
 __all__ = [
     "KIND",
+    "all_parents",
     "collection_info",
     "collection_type",
     "dataset_tables",
@@ -94,6 +96,26 @@ def parents(snapshot: Snapshot, name: str) -> set[str]:
         The chains.
     """
     return {parent for parent, value in _state(snapshot).items() if name in value.get("children", ())}
+
+
+def all_parents(snapshot: Snapshot) -> dict[str, set[str]]:
+    """Chains that have a collection as a direct child, for all that are in one.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+
+    Returns
+    -------
+    names : `dict` [`str`, `set` [`str`]]
+        The chains, by child.
+    """
+    found: dict[str, set[str]] = {}
+    for parent, value in _state(snapshot).items():
+        for child in value.get("children", ()):
+            found.setdefault(child, set()).add(parent)
+    return found
 
 
 def collection_info(

@@ -17,6 +17,7 @@ from lakebutler.errors import (
 )
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
+from lakebutler.registry import values  # noqa: F401 - says what the values look like
 from lakebutler.registry.schema import dataset_layout
 
 __all__ = ["KIND", "DatasetTypes", "register_dataset_type", "remove_dataset_types", "require_registered"]

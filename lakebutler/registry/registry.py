@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lakebutler.collections.collection import CollectionInfo, CollectionType
@@ -140,6 +141,17 @@ class Registry:
         return collections.collection_info(
             self.snapshot, name, include_parents=parents, include_summary=summary
         )
+
+    def collection_infos(
+        self, names: Iterable[str], *, parents: bool = False, summary: bool = False
+    ) -> list[CollectionInfo]:
+        """Describe many collections."""
+        snapshot = self.snapshot
+        infos = [collections.collection_info(snapshot, name, include_summary=summary) for name in names]
+        if not parents:
+            return infos
+        above = collections.all_parents(snapshot)
+        return [replace(info, parents=frozenset(above.get(info.name, ()))) for info in infos]
 
     def search_path(self, names: Iterable[str]) -> list[tuple[str, CollectionType]]:
         """Expand chains to the collections that hold datasets, with their types.

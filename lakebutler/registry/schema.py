@@ -18,6 +18,7 @@ from functools import lru_cache
 from lakebutler.dimensions.arrow import element_columns
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
+from lakebutler.errors import RepositoryCorruptError
 from lakebutler.lake.schema import Column, TableSchema
 
 __all__ = [
@@ -161,7 +162,7 @@ def group_of_table(table: str, columns: Sequence[str]) -> tuple[str, ...]:
     """
     fixed = len(_AFTER)
     if len(columns) < len(_BEFORE) + fixed:
-        raise ValueError(f"{table} is no dataset table")
+        raise RepositoryCorruptError(f"the repository's table {table!r} is none of datasets")
     return tuple(columns[len(_BEFORE) : len(columns) - fixed])
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["query_collections", "query_dataset_types"]
 
+_MANY = 10_000
+_DEEPEST = 50
+
 _CHAINS = ("table", "inverse-table", "tree", "inverse-tree", "flatten", "no-children")
 _TYPES = ("run", "tagged", "chained", "calibration")
 
@@ -75,6 +78,7 @@ def query_collections(
     rows = [
         _collection_row(infos[name], depth, chains, excluded, indent=ask.output not in {"json", "csv"})
         for name, depth in _arrange(names, infos, chains)
+        if name in infos
     ]
     columns = _collection_columns(chains, show_dataset_types)
     listing = refine(Listing(columns, rows), where=ask.where, order_by=ask.order_by)
@@ -90,7 +94,7 @@ def _collection_columns(chains: str, show_dataset_types: bool) -> tuple[str, ...
 def _collection_row(
     info: CollectionInfo, depth: int, chains: str, excluded: Sequence[str] | None, *, indent: bool
 ) -> tuple[Any, ...]:
-    row: list[Any] = ["  " * (depth if indent else 0) + info.name, info.type.name]
+    row: list[Any] = ["  " * (min(depth, _DEEPEST) if indent else 0) + info.name, info.type.name]
     if chains == "table":
         row.append(list(info.children))
     elif chains == "inverse-table":
@@ -111,7 +115,7 @@ def _arrange(
         flat: dict[str, None] = {}
         for name in names:
             flat.update((found, None) for found, _ in _descend(name, infos, 0, down=True))
-        yield from ((name, 0) for name in flat if not infos[name].children)
+        yield from ((name, 0) for name in flat if name in infos and not infos[name].children)
     else:
         for name in names:
             yield from _descend(name, infos, 0, down=chains == "tree")
@@ -120,10 +124,21 @@ def _arrange(
 def _descend(
     name: str, infos: Mapping[str, CollectionInfo], depth: int, *, down: bool
 ) -> Iterator[tuple[str, int]]:
-    yield name, depth
-    following = infos[name].children if down else sorted(infos[name].parents or ())
-    for other in following:
-        yield from _descend(other, infos, depth + 1, down=down)
+    """A collection and what is below (or above) it, each as often as it is met.
+
+    In a tree of more than `_MANY` rows, and below `_DEEPEST` levels, what was shown
+    already is not opened again.
+    """
+    waiting, shown, rows = [(name, depth)], set(), 0
+    while waiting:
+        one, level = waiting.pop()
+        yield one, level
+        rows += 1
+        if one not in infos or (one in shown and (rows > _MANY or level > _DEEPEST)):
+            continue
+        shown.add(one)
+        following = infos[one].children if down else sorted(infos[one].parents or ())
+        waiting += [(other, level + 1) for other in reversed(following)]
 
 
 @click.command("query-dataset-types", cls=Verb)
