@@ -24,12 +24,14 @@ from lakebutler.datastore.files import Files
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import (
     ReadOnlyButlerError,
+    RepositoryError,
     RepositoryExistsError,
     RepositoryFormatError,
     StorageError,
 )
 from lakebutler.lake.container_lock import whole_file
 from lakebutler.lake.lake import Lake
+from lakebutler.lake.log import has_versions
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.storage import Storage, open_storage
 from lakebutler.registry.session import Session
@@ -168,7 +170,7 @@ def make_repository(
     import yaml
 
     place = normalise_root(root)
-    if has_repository(place, storage_options):
+    if has_repository(place, storage_options) and not _is_half_made(place, storage_options):
         raise RepositoryExistsError(
             f"{place}: there is a lakebutler repository already", hint="open it, or choose another place"
         )
@@ -182,6 +184,17 @@ def make_repository(
         lake = Lake.create(storage, config={DIMENSIONS: universe.to_config()}, views=repository_views)
         lake.close()
     return place
+
+
+def _is_half_made(place: str, options: Mapping[str, Any] | None) -> bool:
+    """Whether making it was broken off before its first version; then it can be made again."""
+    if names_lake_file(place) and not os.path.isdir(place):
+        return False
+    storage = open_storage(place, storage_options=options)
+    try:
+        return not has_versions(storage)
+    except RepositoryError:
+        return False
 
 
 def _refuse_what_is_there(place: str) -> None:

@@ -245,6 +245,8 @@ class LocalFiles(Files):
                 entries = list(os.scandir(self._prefix + below))
             except FileNotFoundError:
                 continue
+            except OSError as exc:
+                raise StorageError(f"cannot list {self._prefix}{below}: {exc.strerror or exc}") from exc
             for entry in entries:
                 path = f"{below}/{entry.name}"
                 if entry.is_dir(follow_symlinks=False):

@@ -245,7 +245,11 @@ class Attempt:
                 raise self._unknown(head, error) from error
             self.claiming = False
             raise
-        if self.lake.is_void(head.version):
+        try:
+            void = self.lake.is_void(head.version)
+        except StorageError as error:
+            raise self._unknown(head, error) from error
+        if void:
             storage.delete([log_path(head.version)])
             self.lake.reload()
             if self.lake.head.version < header.version - 1:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cache, partial
 from typing import Any
 
 from lakebutler.errors import RepositoryCorruptError, RepositoryError, RepositoryExistsError
@@ -24,9 +23,10 @@ from lakebutler.lake.compact import Compaction, needs_compaction
 from lakebutler.lake.entry import Action, Entry, Fold, RemoveFile
 from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, read_format
 from lakebutler.lake.history import boot_time, extend_state, find_version
-from lakebutler.lake.log import boundary, entries_after, read_entry
+from lakebutler.lake.log import boundary, entries_after, has_versions, read_entry
 from lakebutler.lake.naming import FORMAT, log_path
 from lakebutler.lake.protocol import Footprint, footprint
+from lakebutler.lake.schema import TableSchema
 from lakebutler.lake.segment import SegmentStore
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.state import Head, LakeState
@@ -69,7 +69,7 @@ class Lake:
         self._mutex = threading.RLock()
         self._segments = SegmentStore(storage)
         self._state = LakeState(self._segments)
-        self._footprints: dict[int, Callable[[], Footprint]] = {}
+        self._footprints: dict[int, tuple[Sequence[Action], Mapping[str, TableSchema]]] = {}
         self._current: Snapshot | None = None
         self._looked = boot_time()
         self._checkpointed = -1
@@ -119,7 +119,7 @@ class Lake:
             storage.create(FORMAT, content)
         except FileExistsError:
             made = read_format(storage)
-            if read_entry(storage, 0) is not None or boundary(storage) >= 0:
+            if has_versions(storage):
                 raise RepositoryExistsError(f"there is already a repository at {storage.url}") from None
         lake = cls(storage, made, views)
         first = change or Change()
@@ -226,7 +226,7 @@ class Lake:
         self._state.apply(head, actions)
         for table in {action.table for action in actions if isinstance(action, Fold | RemoveFile)}:
             self._state.replace_table(self._state.tables[table].renewed(head.version))
-        self._footprints[head.version] = cache(partial(footprint, actions, self._state.schemas))
+        self._footprints[head.version] = (actions, self._state.schemas)
         if len(self._footprints) > _MOST_FOOTPRINTS:
             del self._footprints[next(iter(self._footprints))]
 
@@ -234,7 +234,7 @@ class Lake:
         """Yield what each version after one did; `None` where that is forgotten."""
         for number in range(version + 1, self._state.head.version + 1):
             known = self._footprints.get(number)
-            yield None if known is None else known()
+            yield None if known is None else footprint(*known)
 
     # ------------------------------------------------------------------ committing
 
@@ -408,6 +408,7 @@ class Lake:
         writer = FileWriter(self.storage)
         work = Compaction(table, writer, everything=everything)
         base = self.snapshot(refresh=False)
+        done = Attempt(self, work.build, "compact", "", base, None)
         try:
             change = work.build(base)
             if change is None:
@@ -415,7 +416,8 @@ class Lake:
             done = Attempt(self, work.build, "compact", "", base, change)
             done.run()
         except BaseException:
-            writer.discard()
+            if not done.claiming:  # else the files may be part of a version
+                writer.discard()
             raise
         writer.discard(work.kept if done.prepared is not None else ())
         return done.prepared is not None

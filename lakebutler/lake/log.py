@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from lakebutler.errors import RepositoryCorruptError
 from lakebutler.lake.entry import Entry, parse_entry
-from lakebutler.lake.naming import BOUNDARY, LOG, log_path, log_version
+from lakebutler.lake.naming import BOUNDARY, CHECKPOINT, LOG, log_path, log_version
 from lakebutler.lake.storage import Storage
 
-__all__ = ["boundary", "entries_after", "last_listed", "read_entries", "read_entry"]
+__all__ = ["boundary", "entries_after", "has_versions", "last_listed", "read_entries", "read_entry"]
 
 _AT_ONCE = 200
 
@@ -94,3 +94,8 @@ def boundary(storage: Storage) -> int:
         if len(name) == 20 and name.isdigit():
             last = max(last, int(name))
     return last
+
+
+def has_versions(storage: Storage) -> bool:
+    """Whether any version was ever made: if not, the making of the repository was broken off."""
+    return any(True for folder in (LOG, BOUNDARY, CHECKPOINT) for _ in storage.list(folder))

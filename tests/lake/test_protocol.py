@@ -41,6 +41,7 @@ from tests.lake.helpers import (
     commit,
     everything,
     fresh,
+    ordered,
     reopened,
     row,
 )
@@ -249,6 +250,26 @@ def test_a_delete_that_came_during_a_compaction_survives_it_and_a_checkpoint(tmp
     first.commit(work.build, op="compact", base=base, change=change)
     for lake in (first, second, third, reopened(tmp_path)):
         assert everything(lake.snapshot()) == [row(2)]
+
+
+@pytest.mark.parametrize("failure", [StorageError("no answer"), KeyboardInterrupt()])
+def test_a_compaction_that_fails_after_its_entry_was_made_leaves_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    lake = fresh(tmp_path)
+    rows = [row(v) for v in range(5)]
+    for one in rows:
+        add(lake, [one])
+
+    def is_void(version: int) -> bool:
+        raise failure
+
+    monkeypatch.setattr(lake, "is_void", is_void)
+    with pytest.raises((CommitUnknownError, KeyboardInterrupt)):
+        lake.compact()
+    again = reopened(tmp_path).snapshot()
+    assert again.version == 6
+    assert everything(again) == ordered(rows)
 
 
 # ----------------------------------------------------------- answers that do not come
