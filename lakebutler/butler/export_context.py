@@ -172,6 +172,28 @@ class RepoExportContext:
         self._keep(find_records(self._snapshot, self._registry.universe, keys), elements)
         self._done.update([ref.id.int for ref in fresh])
 
+    def stored(self, refs: Iterable[DatasetRef]) -> list[DatasetRef]:
+        """Choose the datasets that have files: only they can be exported.
+
+        Parameters
+        ----------
+        refs : iterable of `DatasetRef`
+            Some datasets.
+
+        Returns
+        -------
+        stored : `list` [`DatasetRef`]
+            Those of them with files, by the records; no disk is looked at.
+        """
+        import pyarrow.compute as pc
+
+        given = list(refs)
+        stored = set()
+        for table in dataset_rows(self._snapshot, given).values() if given else ():
+            has = pc.or_(pc.is_valid(table.column("path")), pc.is_valid(table.column("uri")))
+            stored.update(table.filter(has).column("id").to_pylist())
+        return [ref for ref in given if ref.id in stored]
+
     # ------------------------------------------------------------------- gathering
 
     def _element(self, element: str | DimensionElement) -> DimensionElement:

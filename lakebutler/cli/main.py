@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 import traceback
@@ -26,6 +27,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "register-dataset-type": "datasets",
         "ingest-raws": "instruments",
         "ingest-files": "datasets",
+        "ingest-zip": "exchange",
+        "import": "exchange",
+        "convert-gen3": "exchange",
     },
     "Ask it": {
         "query-collections": "query_collections",
@@ -42,6 +46,12 @@ SECTIONS: dict[str, dict[str, str]] = {
         "certify-calibrations": "collections",
         "retrieve-artifacts": "datasets",
     },
+    "Take things out of it": {
+        "prune-datasets": "removal",
+        "remove-runs": "removal",
+        "remove-collections": "removal",
+        "remove-dataset-type": "removal",
+    },
     "Keep its history": {
         "tag": "versions",
         "diff": "versions",
@@ -52,8 +62,13 @@ SECTIONS: dict[str, dict[str, str]] = {
         "compact": "maintenance",
         "checkpoint": "maintenance",
         "clone": "clone",
+        "config-dump": "settings",
+        "config-validate": "settings",
     },
     "Carry it": {
+        "export": "exchange",
+        "export-calibs": "exchange",
+        "transfer-datasets": "exchange",
         "pack": "pack",
         "unpack": "pack",
     },
@@ -80,7 +95,8 @@ class Verbs(click.Group):
         if module is None:
             return None
         commands = importlib.import_module(f"lakebutler.cli.commands.{module}")
-        command: click.Command = getattr(commands, cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(commands, f"{name}_" if keyword.iskeyword(name) else name)
         return command
 
     def resolve_command(

@@ -161,6 +161,7 @@ def _refs_by_path(
     "--preserve-path/--no-preserve-path", default=True, help="Keep the directories of the repository."
 )
 @click.option("--clobber/--no-clobber", default=False, help="Overwrite files that exist.")
+@click.option("--zip/--no-zip", "as_zip", default=False, help="Put the files into one zip, for ingest-zip.")
 @pass_session
 @click.pass_context
 def retrieve_artifacts(
@@ -173,13 +174,16 @@ def retrieve_artifacts(
     verbose: bool,
     preserve_path: bool,
     clobber: bool,
+    as_zip: bool,
     exit_code: bool,
 ) -> None:
     """Copy the files of the datasets found to DESTINATION."""
     butler = session.butler()
     refs = [ref for _, several in select_datasets(butler, selection) for ref in several]
     made: list[str] = []
-    if refs:
+    if refs and as_zip:
+        made = [butler.retrieve_artifacts_zip(refs, destination, overwrite=clobber).ospath]
+    elif refs:
         made = retrieve(
             butler,
             refs,
