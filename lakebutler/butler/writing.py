@@ -113,7 +113,8 @@ class WritingButler(ButlerBase):
         stored = ref if ref.datasetType is kind else ref.overrideStorageClass(kind.storageClass_name)
         record = self._datastore.put(obj, stored, provenance=provenance)
         written = [record.path] if record.path is not None else []
-        self._commit(Batch([ref], [FileRow(*record)], written), op="put")
+        new_id = not isinstance(datasetRefOrType, DatasetRef)
+        self._commit(Batch([ref], [FileRow(*record)], written), op="put", new_id=new_id)
         return ref
 
     def _reference(
@@ -145,7 +146,13 @@ class WritingButler(ButlerBase):
         return DatasetRef(kind, self._registry.expand(exact), run=chosen, conform=False), registered
 
     def _commit(
-        self, batch: Batch, *, op: str, skip_existing: bool = False, create_runs: bool = False
+        self,
+        batch: Batch,
+        *,
+        op: str,
+        skip_existing: bool = False,
+        create_runs: bool = False,
+        new_id: bool = False,
     ) -> None:
         """Make files durable and commit their rows; undo the files if that fails."""
         nested = self._session.in_transaction
@@ -155,7 +162,7 @@ class WritingButler(ButlerBase):
             if not nested:
                 self._pending.sync(mark)
             if len(batch.refs) == 1 and not skip_existing and not create_runs:
-                self._registry.add_one(batch.refs[0], batch.files[0], op=op)
+                self._registry.add_one(batch.refs[0], batch.files[0], op=op, new_id=new_id)
             else:
                 self._registry.add(
                     batch.refs,

@@ -21,7 +21,7 @@ from lakebutler.lake.storage import FileInfo, Storage, check_path
 __all__ = ["LocalStorage", "hash_file"]
 
 _LOCK_PATIENCE = 10.0
-_BREATH = 0.002
+_BREATH, _LONG_BREATH = 0.002, 0.05
 _PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
@@ -273,10 +273,12 @@ class _Turn:
         if meanwhile is None:
             return self._got.wait(patience)
         deadline = time.monotonic() + patience
-        while not self._got.wait(_BREATH):
+        breath = _BREATH
+        while not self._got.wait(breath):
             if time.monotonic() > deadline:
                 return False
             meanwhile()
+            breath = min(2 * breath, _LONG_BREATH)
         return True
 
     def _queue(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.errors import StorageError
+from lakebutler.errors import StorageError, StorageUncertainError
 from lakebutler.lake.change import Change
 from lakebutler.lake.entry import (
     Action,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["FileWriter", "Prepared", "prepare"]
 
 INLINE_ROWS = 1000
-INLINE_BYTES = 64 * 1024
+INLINE_BYTES = 256 * 1024
 GROUP_ROWS = 16384
 OWN_FILE_ROWS = 50_000
 MOST_FILE_ROWS = 1_000_000
@@ -263,10 +263,21 @@ class FileWriter:
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = f"{DATA}{schema.name}/{now}-{uuid.uuid4().hex}.parquet"
         self._written[path] = None
-        self.storage.create(path, content)
+        self._store(path, content)
         self.storage.keep(path, content, digest)
         ends = (edges[0], edges[-1]) if edges else ((), ())
         return DataFile(path, data.num_rows, len(content), digest, version, scopes, *ends)
+
+    def _store(self, path: str, content: bytes) -> None:
+        """Write a file under a name that nobody else uses: what is there already is ours."""
+        try:
+            self.storage.create(path, content)
+        except FileExistsError:
+            return  # a request that was sent again on the way has met the first one
+        except StorageUncertainError:
+            if not self.storage.remote:
+                raise
+            self.storage.write(path, content)
 
     def discard(self, keep: Iterable[str] = ()) -> None:
         """Remove the files that were written and are not part of what was committed."""

@@ -387,7 +387,9 @@ def _check_batch(refs: Sequence[DatasetRef]) -> None:
         )
 
 
-def insert_one(snapshot: Snapshot, ref: DatasetRef, file: FileRow, when: datetime.datetime) -> Change:
+def insert_one(
+    snapshot: Snapshot, ref: DatasetRef, file: FileRow, when: datetime.datetime, *, new_id: bool = False
+) -> Change:
     """Build the addition of one dataset; what `insert_datasets` does, sooner.
 
     Parameters
@@ -400,6 +402,8 @@ def insert_one(snapshot: Snapshot, ref: DatasetRef, file: FileRow, when: datetim
         Its file.
     when : `datetime.datetime`
         Time of ingest.
+    new_id : `bool`, optional
+        The ID was made at random for this dataset: no other can have it, none is searched.
 
     Returns
     -------
@@ -414,7 +418,7 @@ def insert_one(snapshot: Snapshot, ref: DatasetRef, file: FileRow, when: datetim
         Raised if the run does not exist.
     """
     layout = check_free(snapshot, ref)
-    rows = snapshot.find(layout.table, ("id",), (ref.id,))
+    rows = [] if new_id else snapshot.find(layout.table, ("id",), (ref.id,))
     change = Change()
     change.require(collections.KIND, ref.run)
     change.require(dataset_types.KIND, ref.datasetType.name)

@@ -268,13 +268,13 @@ class Registry:
         """Refuse a dataset whose run does not exist, or has its data ID already."""
         datasets.check_free(self.snapshot, ref)
 
-    def add_one(self, ref: DatasetRef, file: FileRow, *, op: str) -> None:
-        """Add one dataset in one commit."""
+    def add_one(self, ref: DatasetRef, file: FileRow, *, op: str, new_id: bool = False) -> None:
+        """Add one dataset in one commit; ``new_id`` says that its ID was made just for it."""
         when = now()
 
         def build(snapshot: Snapshot) -> Change:
             check_exist(snapshot, self.records, ref.datasetType.dimensions, [ref.dataId.required_values])
-            return datasets.insert_one(snapshot, ref, file, when)
+            return datasets.insert_one(snapshot, ref, file, when, new_id=new_id)
 
         self.session.execute(build, op=op)
 
