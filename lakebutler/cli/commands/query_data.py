@@ -66,7 +66,8 @@ def query_datasets(
 
 
 def _uris(butler: Butler, refs: Sequence[DatasetRef]) -> list[str]:
-    return [str(butler.getURI(ref)) for ref in refs]
+    found = butler.get_many_uris(refs, allow_missing=True)
+    return [str(found[ref].primaryURI) if ref in found else "" for ref in refs]
 
 
 @contextmanager

@@ -35,6 +35,12 @@ __all__ = ["create", "log"]
     expose_value=False,
     help="No effect: a repository always carries all it needs.",
 )
+@click.option(
+    "--override",
+    is_flag=True,
+    expose_value=False,
+    help="No effect: what the seed configuration says always holds.",
+)
 @pass_session
 @click.pass_context
 def create(
