@@ -183,6 +183,25 @@ class DatasetRef:
         dataset_type = self.datasetType.overrideStorageClass(storageClass)
         return self if dataset_type is self.datasetType else self._with(dataset_type)
 
+    def conform_to(self, universe: DimensionUniverse) -> DatasetRef:
+        """Make the same reference in another universe.
+
+        Parameters
+        ----------
+        universe : `DimensionUniverse`
+            The other universe.
+
+        Returns
+        -------
+        ref : `DatasetRef`
+            This one, if it belongs there already.
+        """
+        if self.dimensions.universe is universe:
+            return self
+        kind = self.datasetType.conform_to(universe)
+        data_id = DataCoordinate.standardize(dict(self.dataId.required), dimensions=kind.dimensions)
+        return DatasetRef(kind, data_id, run=self.run, id=self.id, conform=False)
+
     def expanded(self, dataId: DataCoordinate) -> DatasetRef:
         """Make the same reference with a data ID that knows more.
 
@@ -445,13 +464,13 @@ class DatasetRef:
 
     @classmethod
     def from_json(
-        cls, text: str, universe: DimensionUniverse | None = None, datasetType: DatasetType | None = None
+        cls, json_str: str, universe: DimensionUniverse | None = None, datasetType: DatasetType | None = None
     ) -> DatasetRef:
         """Convert back from JSON text.
 
         Parameters
         ----------
-        text : `str`
+        json_str : `str`
             What `to_json` gave, not minimal.
         universe : `DimensionUniverse`, optional
             Where the dimensions belong; the universe of the field if not given.
@@ -463,7 +482,7 @@ class DatasetRef:
         ref : `DatasetRef`
             The reference.
         """
-        return cls.from_simple(json.loads(text), universe, datasetType)
+        return cls.from_simple(json.loads(json_str), universe, datasetType)
 
 
 def _check_run(run: Any, dataset_type: DatasetType) -> str:

@@ -264,12 +264,12 @@ class DatasetType:
     # --------------------------------------------------------------- components
 
     @staticmethod
-    def splitDatasetTypeName(name: str) -> tuple[str, str | None]:
+    def splitDatasetTypeName(datasetTypeName: str) -> tuple[str, str | None]:
         """Split a name into the composite's and the component's.
 
         Parameters
         ----------
-        name : `str`
+        datasetTypeName : `str`
             Name of a dataset type.
 
         Returns
@@ -279,8 +279,8 @@ class DatasetType:
         component : `str` or `None`
             What stands behind it, if there is one.
         """
-        parent, dot, component = name.partition(".")
-        return (parent, component) if dot else (name, None)
+        parent, dot, component = datasetTypeName.partition(".")
+        return (parent, component) if dot else (datasetTypeName, None)
 
     @staticmethod
     def nameWithComponent(datasetTypeName: str, componentName: str) -> str:
@@ -571,12 +571,12 @@ class DatasetType:
         return json.dumps(self.to_simple(minimal), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str, universe: DimensionUniverse | None = None) -> DatasetType:
+    def from_json(cls, json_str: str, universe: DimensionUniverse | None = None) -> DatasetType:
         """Convert back from JSON text.
 
         Parameters
         ----------
-        text : `str`
+        json_str : `str`
             What `to_json` gave.
         universe : `DimensionUniverse`, optional
             Where the dimensions belong; the universe of the field if not given.
@@ -586,7 +586,7 @@ class DatasetType:
         dataset_type : `DatasetType`
             The dataset type.
         """
-        return cls.from_simple(json.loads(text), universe)
+        return cls.from_simple(json.loads(json_str), universe)
 
 
 def _rebuild(

@@ -182,6 +182,11 @@ class DataCoordinate:
         return self._dimensions
 
     @property
+    def dataId(self) -> DataCoordinate:
+        """Itself, so that it may stand where something with a data ID is asked for."""
+        return self
+
+    @property
     def universe(self) -> DimensionUniverse:
         """Where the dimensions belong."""
         return self._dimensions.universe
@@ -517,12 +522,12 @@ class DataCoordinate:
         return json.dumps(self.to_simple(minimal), separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str, universe: DimensionUniverse) -> DataCoordinate:
+    def from_json(cls, json_str: str, universe: DimensionUniverse) -> DataCoordinate:
         """Convert back from JSON text.
 
         Parameters
         ----------
-        text : `str`
+        json_str : `str`
             What `to_json` gave.
         universe : `DimensionUniverse`
             Where it belongs.
@@ -532,7 +537,7 @@ class DataCoordinate:
         data_id : `DataCoordinate`
             The data ID.
         """
-        return cls.from_simple(json.loads(text), universe)
+        return cls.from_simple(json.loads(json_str), universe)
 
     def __iter__(self) -> Iterator[str]:
         raise TypeError("a data ID is no iterable; use .required or .mapping")

@@ -221,14 +221,29 @@ class DimensionElement:
         """Class of the element's records."""
         return make_record_class(self)
 
-    def to_simple(self) -> str:
+    @property
+    def metadata(self) -> NamedValueSet[ColumnSpec]:
+        """The same as ``metadata_columns``."""
+        return self.metadata_columns
+
+    def hasTable(self) -> bool:
+        """The same as ``has_own_table``."""
+        return self.has_own_table
+
+    def to_simple(self, minimal: bool = False) -> str:
         """Convert to what JSON can hold.
+
+        Parameters
+        ----------
+        minimal : `bool`, optional
+            Accepted as the field's interface has it.
 
         Returns
         -------
         name : `str`
             The name.
         """
+        del minimal
         return self.name
 
 
@@ -244,6 +259,21 @@ class Dimension(DimensionElement):
     def primary_key(self) -> ColumnSpec:
         """The column that holds the value of this dimension."""
         return self._keys[0]
+
+    @property
+    def primaryKey(self) -> ColumnSpec:
+        """The same as ``primary_key``."""
+        return self.primary_key
+
+    @property
+    def alternateKeys(self) -> NamedValueSet[ColumnSpec]:
+        """The same as ``alternate_keys``."""
+        return self.alternate_keys
+
+    @property
+    def uniqueKeys(self) -> NamedValueSet[ColumnSpec]:
+        """The same as ``unique_keys``."""
+        return self.unique_keys
 
     @property
     def unique_keys(self) -> NamedValueSet[ColumnSpec]:

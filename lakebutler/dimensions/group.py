@@ -165,6 +165,14 @@ class DimensionGroup:
         """
         return self.names._set.isdisjoint(other.names._set)
 
+    def as_group(self) -> DimensionGroup:
+        """Return itself."""
+        return self
+
+    def difference(self, other: DimensionGroup) -> DimensionGroup:
+        """Group of the dimensions of this that are not in another, with what they need."""
+        return self.universe.conform(self.names._set.difference(other.names))
+
     def union(self, *others: DimensionGroup) -> DimensionGroup:
         """Group of all dimensions of this and others.
 

@@ -360,12 +360,12 @@ class DimensionRecord:
         return json.dumps(self.to_simple(), separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> DimensionRecord:
+    def from_json(cls, json_str: str) -> DimensionRecord:
         """Convert back from JSON text.
 
         Parameters
         ----------
-        text : `str`
+        json_str : `str`
             What `to_json` gave.
 
         Returns
@@ -373,7 +373,7 @@ class DimensionRecord:
         record : `DimensionRecord`
             The record.
         """
-        return cls.from_simple(json.loads(text))
+        return cls.from_simple(json.loads(json_str))
 
 
 def _rebuild(element: DimensionElement, row: tuple[Any, ...]) -> DimensionRecord:

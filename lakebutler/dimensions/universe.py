@@ -367,6 +367,19 @@ class DimensionUniverse:
         """
         return self is other or (self.namespace == other.namespace and self.version == other.version)
 
+    def getElementIndex(self, name: str) -> int:
+        """Position of an element in the universe's order."""
+        return self[name].index
+
+    def getDimensionIndex(self, name: str) -> int:
+        """Position of a dimension in the universe's order."""
+        return self._dimension(name).index
+
+    @property
+    def database_elements(self) -> NamedValueSet[DimensionElement]:
+        """Elements that are no pixels."""
+        return NamedValueSet([e for e in self.elements if e.name not in self.skypix_dimensions.names])
+
     def to_config(self) -> dict[str, Any]:
         """Convert to a configuration that JSON and YAML can hold.
 
