@@ -208,6 +208,8 @@ class RepoExportContext:
         if elements is not None:
             chosen = by_name(records, [self._element(e).name for e in elements])
         for name, some in chosen.items():
+            if not some:
+                continue
             self._bundle.add_records(self._registry.universe[name], some)
 
     def _refuse_unstored(self, layout: DatasetLayout, table: pa.Table) -> None:
