@@ -105,15 +105,12 @@ class LocalStorage(Storage):
             try:
                 _write_all(fd, data)
                 os.fsync(fd)
-                if temporary:
-                    os.link(temporary, full)
-                else:
-                    _link_descriptor(fd, full)
+                _give_name(fd, temporary, full)
             finally:
                 os.close(fd)
         finally:
             if temporary:
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # one that stays is a stray that nobody sees
                     os.unlink(temporary)
         try:
             _sync_folder(folder)
@@ -318,6 +315,22 @@ def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def _give_name(fd: int, temporary: str, full: str) -> None:
+    """Link a file to its name; one that has it in spite of an error (as on NFS) has it."""
+    try:
+        if temporary:
+            os.link(temporary, full)
+        else:
+            _link_descriptor(fd, full)
+    except OSError:
+        mine = os.fstat(fd)
+        with suppress(OSError):
+            there = os.stat(full, follow_symlinks=False)
+            if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+                return
+        raise
 
 
 def _link_descriptor(fd: int, full: str) -> None:
