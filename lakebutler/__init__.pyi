@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from lakebutler.butler.butler import Butler as Butler
+from lakebutler.butler.collections_api import ButlerCollections as ButlerCollections
+from lakebutler.butler.defaults import RegistryDefaults as RegistryDefaults
+from lakebutler.butler.deferred import DeferredDatasetHandle as DeferredDatasetHandle
+from lakebutler.butler.existence import DatasetExistence as DatasetExistence
 from lakebutler.collections.collection import (
     CollectionInfo as CollectionInfo,
 )
 from lakebutler.collections.collection import (
     CollectionType as CollectionType,
 )
+from lakebutler.datasets.association import DatasetAssociation as DatasetAssociation
 from lakebutler.datasets.dataset_ref import DatasetRef as DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType as DatasetType
 from lakebutler.datasets.file_dataset import FileDataset as FileDataset
+from lakebutler.datasets.provenance import DatasetProvenance as DatasetProvenance
 from lakebutler.datasets.storage_class import (
     StorageClass as StorageClass,
 )
