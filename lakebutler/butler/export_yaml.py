@@ -87,8 +87,7 @@ def yaml_lines(
     for name, collection in _ordered(collections):
         yield _collection(name, collection)
     yield from _datasets(types, datasets)
-    for table in members.values():
-        yield from _associations(table, collections)
+    yield from _associations(members.values(), collections)
 
 
 def _text(value: str) -> str:
@@ -248,24 +247,24 @@ def _formatter(key: str) -> list[str]:
     return [f"    formatter: {foreign}", f"    {OWN_FORMATTER}: {_text(key)}"]
 
 
-def _associations(table: pa.Table, collections: Mapping[str, Collection]) -> Iterator[str]:
-    for name in sorted(table.column("collection").unique().to_pylist()):
+def _associations(members: Iterable[pa.Table], collections: Mapping[str, Collection]) -> Iterator[str]:
+    """One entry for each collection: of two that have one range in common the field takes the last."""
+    found: dict[str, dict[tuple[int | None, int | None], list[Any]]] = {}
+    for table in members:
+        names = ("collection", "valid_begin", "valid_end", "id")
+        columns = (table.column(name).to_pylist() for name in names)
+        for name, begin, end, one in zip(*columns, strict=True):
+            found.setdefault(name, {}).setdefault((begin, end), []).append(one)
+    for name, spans in sorted(found.items()):
         kind = collections[name].kind
-        rows = _where(table, "collection", name).sort_by(
-            [("valid_begin", "ascending"), ("valid_end", "ascending")]
-        )
         yield f"- type: associations\n  collection: {_text(name)}\n  collection_type: {kind.name}\n"
-        columns = (rows.column(n).to_pylist() for n in ("valid_begin", "valid_end", "id"))
         if kind is CollectionType.TAGGED:
             yield "  dataset_ids:\n"
-            yield from _ids((one for _, _, one in zip(*columns, strict=True)), "  ")
+            yield from _ids(spans[None, None], "  ")
             continue
         yield "  validity_ranges:\n"
-        spans: dict[tuple[int, int], list[Any]] = {}
-        for begin, end, one in zip(*columns, strict=True):
-            spans.setdefault((begin, end), []).append(one)
-        for (begin, end), ids in spans.items():
-            first, last = _bounds(begin, end)
+        for (begin, end), ids in sorted(spans.items(), key=lambda item: item[0]):
+            first, last = _bounds(begin or MIN_NSEC, MAX_NSEC if end is None else end)
             yield (
                 "  - timespan: !lsst.daf.butler.Timespan\n"
                 f"      begin: {first}\n      end: {last}\n    dataset_ids:\n"
@@ -274,5 +273,5 @@ def _associations(table: pa.Table, collections: Mapping[str, Collection]) -> Ite
 
 
 def _ids(ids: Iterable[Any], indent: str) -> Iterator[str]:
-    for one in ids:
+    for one in sorted(ids):
         yield f"{indent}- !uuid '{one}'\n"

@@ -2,6 +2,7 @@
 """Scripts run by ``lsst.daf.butler`` itself, in an environment of its own.
 
 ``PY_daf_butler`` names its Python; tests that need it are skipped where it is not set.
+``PYTHONPATH_daf_butler`` may name a folder with more packages, such as psycopg2.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def create_module(self, spec):
         module = types.ModuleType(spec.name)
         module.__path__ = []
-        module.__getattr__ = lambda name: type(name, (YamlFormatter,), {"__module__": spec.name})
+        own = {"default_extension": ".fits", "supported_extensions": frozenset({".fits", ".parq", ".pickle"})}
+        module.__getattr__ = lambda name: type(name, (YamlFormatter,), {"__module__": spec.name, **own})
         return module
 
     def exec_module(self, module):
@@ -75,6 +77,7 @@ def python() -> str:
 def run(script: str, *arguments: object, where: Path) -> Any:
     """Run a script; what it prints last is JSON."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DAF_BUTLER_CONFIG_PATH")}
+    environment["PYTHONPATH"] = os.environ.get("PYTHONPATH_daf_butler", "")  # noqa: SIM112 - goes with the above
     done = subprocess.run(
         [python(), "-c", PRELUDE + STATE + script, *map(str, arguments)],
         cwd=where,
