@@ -101,6 +101,10 @@ class LocatingButler(FindingButler):
         datasetRefOrType: DatasetRef | DatasetType | str,
         /,
         dataId: DataId = None,
+        *,
+        predict: bool = False,
+        collections: str | Sequence[str] | None = None,
+        run: str | None = None,
         **kwargs: Any,
     ) -> DatasetRefURIs:
         """Addresses of a dataset's files; arguments as for `getURI`.
@@ -111,7 +115,10 @@ class LocatingButler(FindingButler):
             ``primaryURI``, the file, and ``componentURIs``, those of components
             that are stored one by one; can be unpacked into the two.
         """
-        return DatasetRefURIs(self.getURI(datasetRefOrType, dataId, **kwargs), {})
+        place = self.getURI(
+            datasetRefOrType, dataId, predict=predict, collections=collections, run=run, **kwargs
+        )
+        return DatasetRefURIs(place, {})
 
     def get_many_uris(
         self, refs: Iterable[DatasetRef], predict: bool = False, allow_missing: bool = False
