@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -229,8 +230,7 @@ def _add(
     filed = np.array([r.path is not None or r.uri is not None for r in records], bool)
     exists = filed.copy()
     wanted = np.flatnonzero(filed & ~done).tolist()
-    flags = source.repository.datastore.exists_many([records[i] for i in wanted])
-    exists[wanted] = flags
+    exists[wanted] = _exist(source, [records[i] for i in wanted])
     keep = ~done & (exists if skip_missing else ~present.same | exists)
     rows = np.flatnonzero(keep).tolist()
     start = incoming.bundle.datasets[layout].num_rows if layout in incoming.bundle.datasets else 0
@@ -254,6 +254,15 @@ def _add(
                 record.path is None,
             )
         )
+
+
+def _exist(source: Target, records: list[FileRecord]) -> list[bool]:
+    """Whether files are there; one that is there with another size is not missing, but damaged."""
+    datastore = source.repository.datastore
+    places = [datastore.local_path(record) for record in records]
+    if None in places:
+        return datastore.exists_many(records)
+    return [os.path.exists(place) for place in places if place is not None]
 
 
 def _bare(table: pa.Table) -> pa.Table:
