@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-KNOWN_SKIPS = ("full size; run with --full", "no shared inputs at", "no strace, or it may not trace")
+KNOWN_SKIPS = (
+    "full size; run with --full",
+    "no shared inputs at",
+    "no strace, or it may not trace",
+    "lsst-daf-butler is needed",
+    "psycopg is needed",
+    "PostgreSQL is not installed",
+    "has no psycopg2",
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
