@@ -82,9 +82,8 @@ def cuts(
         problems += [f"state {number}, after {done} steps: {one}" for one in judge(world, place, done)]
         if problems and stop_early:
             break
-    print(
-        f"seed {SEED}, {world.name} in {world.start.name}: {len(recording.ops)} changes, {len(picked)} of {len(states)} states"
-    )
+    where = f"seed {SEED}, {world.name} in {world.start.name}"
+    print(f"{where}: {len(recording.ops)} changes, {len(picked)} of {len(states)} states")
     return problems
 
 
