@@ -43,7 +43,7 @@ from lakebutler.lake.storage_file import FileStorage
 from lakebutler.lake.storage_memory import MemoryStorage
 from lakebutler.lake.views import views_sql
 from lakebutler.progress import NullProgress, Progress
-from lakebutler.registry.schema import DATASET_PREFIX
+from lakebutler.registry.schema import DATASET_PREFIX, check_tables
 from lakebutler.registry.views import repository_views
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ class _Source:
         except NotARepositoryError:
             raise not_a_repository(storage.url) from None
         self.snapshot = self.lake.snapshot() if as_of is None else self.lake.as_of(as_of)
+        check_tables(self.snapshot.schemas(), storage.url)
         if expect is not None and expect.lower() != self.snapshot.sha256:
             raise RepositoryCorruptError(
                 f"{storage.url} is not what was expected: the root hash of its version"

@@ -23,6 +23,7 @@ from lakebutler.datastore.datastore import Datastore
 from lakebutler.datastore.files import Files
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import (
+    NotARepositoryError,
     ReadOnlyButlerError,
     RepositoryError,
     RepositoryExistsError,
@@ -34,6 +35,7 @@ from lakebutler.lake.lake import Lake
 from lakebutler.lake.log import has_versions
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.storage import Storage, open_storage
+from lakebutler.registry.schema import check_tables
 from lakebutler.registry.session import Session
 from lakebutler.registry.views import repository_views
 
@@ -272,13 +274,19 @@ def open_repository(
         raise ReadOnlyButlerError(
             f"{place} can only be read: a lake file is written to on a local disk", hint="copy the file here"
         )
-    if not far and not has_repository(place, storage_options):
+    if "://" not in place and not has_repository(place, storage_options):
         raise not_a_repository(place)
     storage = open_storage(place, storage_options=storage_options)
-    lake = Lake.open(storage, views=repository_views)
+    try:
+        lake = Lake.open(storage, views=repository_views)
+    except NotARepositoryError:
+        if far:
+            raise
+        raise not_a_repository(place) from None
     try:
         snapshot = lake.as_of(as_of) if as_of is not None else None
-        universe = _universe(snapshot or lake.snapshot(), place)
+        universe = _universe(snapshot or lake.snapshot(refresh=False), place)
+        check_tables((snapshot or lake.snapshot(refresh=False)).schemas(), place)
         external = ExternalTrust(lake.repo_id)
         config = _read_config(storage, place)
         datastore = Datastore(

@@ -30,10 +30,9 @@ from lakebutler.lake.entry import (
 from lakebutler.lake.naming import CHECKPOINT, LAST, checkpoint_path, dump, seal, unseal
 from lakebutler.lake.schema import TableSchema
 from lakebutler.lake.segment import FileSegment, SegmentStore
-from lakebutler.lake.state import Head, LakeState
+from lakebutler.lake.state import Head, LakeState, Origin
 from lakebutler.lake.storage import Storage
 from lakebutler.lake.table import TableLayer
-from lakebutler.lake.values import check_value
 
 __all__ = [
     "LATEST",
@@ -41,6 +40,7 @@ __all__ = [
     "last_checkpoint",
     "listed_checkpoints",
     "load_state",
+    "parse_checkpoint",
     "prune_checkpoints",
     "read_checkpoint",
     "write_checkpoint",
@@ -221,8 +221,15 @@ def read_checkpoint(segments: SegmentStore, version: int, path: str) -> LakeStat
     lakebutler.errors.RepositoryFormatError
         Raised if it is of a newer format.
     """
-    where = f"{path} in {segments.storage.url}"
     data = segments.storage.read(path)
+    state = parse_checkpoint(segments, version, path, data)
+    state.origin = Origin(path, data)
+    return state
+
+
+def parse_checkpoint(segments: SegmentStore, version: int, path: str, data: bytes) -> LakeState:
+    """Return the state that the content of a checkpoint describes; see `read_checkpoint`."""
+    where = f"{path} in {segments.storage.url}"
     unseal(data, where)
     first, *lines = data.split(b"\n")
     try:
@@ -253,7 +260,8 @@ def _build(segments: SegmentStore, raw: dict[str, Any], lines: list[bytes], vers
     state.tables = {layer.schema.name: layer for layer in layers}
     state.schemas = {layer.schema.name: layer.schema for layer in layers}
     for kind, name, value in raw["state"]:
-        check_value(kind, name, value)
+        if not isinstance(kind, str) or not isinstance(name, str):
+            raise TypeError("a value has no name")
         state.values_of(kind).set(name, value, version)
     for line in lines:
         if line.startswith(b'{"table":"'):

@@ -252,7 +252,7 @@ class Attempt:
         if void:
             storage.delete([log_path(head.version)])
             self.lake.reload()
-            if self.lake.head.version < header.version - 1:
+            if self.lake.head.version < header.version:
                 raise RepositoryCorruptError(
                     f"{storage.url} says that its log was removed up to version {header.version} or later,"
                     f" but nothing leads beyond version {self.lake.head.version}",

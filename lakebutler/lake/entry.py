@@ -15,7 +15,6 @@ from typing import Any
 from lakebutler.errors import RepositoryCorruptError, RepositoryFormatError
 from lakebutler.lake.naming import dump, is_data_path, log_path, seal, unseal
 from lakebutler.lake.schema import TableSchema
-from lakebutler.lake.values import check_value
 
 __all__ = [
     "ENTRY_FORMAT",
@@ -410,7 +409,8 @@ def parse_action(data: Mapping[str, Any], schemas: Mapping[str, TableSchema]) ->
     ((kind, body),) = data.items()
     match kind:
         case "set":
-            check_value(body["kind"], body["name"], body["value"])
+            if not isinstance(body["kind"], str) or not isinstance(body["name"], str):
+                raise TypeError("a value has no name")
             return SetState(body["kind"], body["name"], body["value"])
         case "rows":
             schema = schemas[body["table"]]

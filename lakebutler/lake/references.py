@@ -166,8 +166,9 @@ def data_folders(storage: Storage, tables: set[str]) -> list[str]:
     """Return the folders of data files: those of the tables, and on a local disk all there are."""
     names = set(tables)
     root = getattr(storage, "root", None)
-    if isinstance(root, str) and os.path.isdir(f"{root}/{DATA}"):
-        with os.scandir(f"{root}/{DATA}") as entries:
+    place = f"{root}/{DATA}"
+    if isinstance(root, str) and os.path.isdir(place) and not os.path.islink(place[:-1]):
+        with os.scandir(place) as entries:
             names |= {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
     return [f"{DATA}{name}/" for name in sorted(names)]
 

@@ -75,7 +75,7 @@ class LocalStorage(Storage):
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
         try:
-            with open(self._full(path), "rb", buffering=0, opener=_open_to_read) as file:
+            with open(_open_to_read(self._full(path)), "rb", buffering=0) as file:
                 return file.readall()
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(errno.ENOENT, "no such file", path) from None
@@ -298,13 +298,13 @@ class _Turn:
 
 def hash_file(full: str) -> str:
     """SHA-256 of a file as 64 hexadecimal digits."""
-    with open(full, "rb", buffering=0, opener=_open_to_read) as file:
+    with open(_open_to_read(full), "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open_to_read(full: str, flags: int) -> int:
+def _open_to_read(full: str) -> int:
     """Open a file that must be one: no link, no pipe that nobody writes to."""
-    descriptor = os.open(full, flags | os.O_CLOEXEC | _PLAIN)
+    descriptor = os.open(full, os.O_RDONLY | os.O_CLOEXEC | _PLAIN)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no ordinary file", full)

@@ -19,8 +19,8 @@ from lakebutler.errors import (
 )
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
-from lakebutler.registry import values  # noqa: F401 - says what the values look like
 from lakebutler.registry.schema import DATASET_PREFIX
+from lakebutler.registry.values import collections_of
 
 __all__ = [
     "KIND",
@@ -42,7 +42,7 @@ KIND = "collection"
 
 
 def _state(snapshot: Snapshot) -> Mapping[str, Any]:
-    return snapshot.state(KIND)
+    return collections_of(snapshot)
 
 
 def _value(snapshot: Snapshot, name: str) -> Mapping[str, Any]:

@@ -17,8 +17,8 @@ from lakebutler.errors import (
 )
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
-from lakebutler.registry import values  # noqa: F401 - says what the values look like
 from lakebutler.registry.schema import dataset_layout
+from lakebutler.registry.values import dataset_types_of
 
 __all__ = ["KIND", "DatasetTypes", "register_dataset_type", "remove_dataset_types", "require_registered"]
 
@@ -53,7 +53,7 @@ class DatasetTypes:
         dataset_type : `DatasetType` or `None`
             The type; `None` if there is none of this name.
         """
-        value = snapshot.state(KIND).get(name)
+        value = dataset_types_of(snapshot).get(name)
         if value is None:
             return None
         made = self._made.get(name)
@@ -104,7 +104,7 @@ class DatasetTypes:
 def _missing(snapshot: Snapshot, name: str) -> MissingDatasetTypeError:
     return MissingDatasetTypeError(
         f"there is no dataset type {name!r}",
-        hint=known_names(name, snapshot.state(KIND), what="dataset types"),
+        hint=known_names(name, dataset_types_of(snapshot), what="dataset types"),
     )
 
 
@@ -123,7 +123,7 @@ def require_registered(snapshot: Snapshot, name: str) -> None:
     MissingDatasetTypeError
         Raised if there is none of this name.
     """
-    if name not in snapshot.state(KIND):
+    if name not in dataset_types_of(snapshot):
         raise _missing(snapshot, name)
 
 
@@ -162,7 +162,7 @@ def register_dataset_type(snapshot: Snapshot, dataset_type: DatasetType) -> Chan
             hint=f"register {name.split('.')[0]!r}; its components come with it",
         )
     value = _to_state(dataset_type)
-    present = snapshot.state(KIND).get(name)
+    present = dataset_types_of(snapshot).get(name)
     if present is not None:
         if dict(present) == value:
             return None

@@ -11,7 +11,7 @@ other rows say that the dataset is also in a TAGGED or CALIBRATION collection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,6 +25,7 @@ __all__ = [
     "DATASET_PREFIX",
     "DIMENSION_PREFIX",
     "DatasetLayout",
+    "check_tables",
     "dataset_layout",
     "dimension_schema",
     "dimension_table",
@@ -48,6 +49,29 @@ _AFTER = (
     Column("size", "int64"),
     Column("checksum", "string"),
 )
+
+
+def check_tables(schemas: Mapping[str, TableSchema], where: str) -> None:
+    """Refuse a repository whose tables of datasets are of another shape.
+
+    Parameters
+    ----------
+    schemas : mapping
+        All its tables, by name.
+    where : `str`
+        Where it is, for the message.
+
+    Raises
+    ------
+    RepositoryCorruptError
+        Raised if one is.
+    """
+    for table, schema in schemas.items():
+        if not table.startswith(DATASET_PREFIX):
+            continue
+        columns, last = schema.columns, len(schema.columns) - len(_AFTER)
+        if last < len(_BEFORE) or columns[: len(_BEFORE)] != _BEFORE or columns[last:] != _AFTER:
+            raise RepositoryCorruptError(f"{where}: the table {table!r} is none of datasets")
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from lakebutler.lake.values import expect_values
+from lakebutler.errors import RepositoryCorruptError
+from lakebutler.lake.snapshot import Snapshot
 
-__all__ = ["collection_problem", "dataset_type_problem"]
+__all__ = ["CheckedValues", "collection_problem", "collections_of", "dataset_types_of"]
 
 _TYPES = frozenset({"RUN", "TAGGED", "CHAINED", "CALIBRATION"})
 _LONGEST = 1024
@@ -68,5 +70,53 @@ def dataset_type_problem(name: str, value: Any) -> str | None:
     return None
 
 
-expect_values("collection", collection_problem)
-expect_values("dataset_type", dataset_type_problem)
+class CheckedValues(Mapping[str, Any]):
+    """Named values of a snapshot; one of another shape is refused when it is asked for.
+
+    Parameters
+    ----------
+    values : mapping
+        As the repository has them.
+    what : `str`
+        What one is, for the message.
+    problem : callable
+        Given a name and its value, says what is wrong.
+    """
+
+    __slots__ = ("_problem", "_values", "_what")
+
+    def __init__(
+        self, values: Mapping[str, Any], what: str, problem: Callable[[str, Any], str | None]
+    ) -> None:
+        self._values = values
+        self._what = what
+        self._problem = problem
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._values[name]
+        problem = self._problem(name, value)
+        if problem is not None:
+            raise RepositoryCorruptError(
+                f"the repository's {self._what} {name!r} makes no sense: {problem}",
+                hint="it was not written by lakebutler; do not trust it",
+            )
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+
+def collections_of(snapshot: Snapshot) -> Mapping[str, Any]:
+    """Descriptions of the collections there are, by name."""
+    return CheckedValues(snapshot.state("collection"), "collection", collection_problem)
+
+
+def dataset_types_of(snapshot: Snapshot) -> Mapping[str, Any]:
+    """Descriptions of the dataset types there are, by name."""
+    return CheckedValues(snapshot.state("dataset_type"), "dataset type", dataset_type_problem)

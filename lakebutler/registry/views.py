@@ -24,6 +24,7 @@ from lakebutler.registry.schema import (
     dimension_schema,
     group_of_table,
 )
+from lakebutler.registry.values import dataset_types_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +74,7 @@ def repository_views(snapshot: Snapshot) -> list[View]:
     views += _dimension_views(snapshot)
     holders = {group: table for table, group in _groups(tables).items()}
     views += _all_datasets(sorted(holders.values()))
-    types = snapshot.state("dataset_type")
+    types = dataset_types_of(snapshot)
     names = view_names(sorted(types), {view.name for view in views} | set(tables) | {STATE_VIEW})
     for name, value in sorted(types.items()):
         holder = holders.get(tuple(value["dimensions"]))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ __all__ = ["query_collections", "query_dataset_types"]
 
 _MANY = 10_000
 _DEEPEST = 50
+_ROWS = ""
 
 _CHAINS = ("table", "inverse-table", "tree", "inverse-tree", "flatten", "no-children")
 _TYPES = ("run", "tagged", "chained", "calibration")
@@ -113,30 +115,32 @@ def _arrange(
         yield from ((name, 0) for name in names)
     elif chains == "flatten":
         flat: dict[str, None] = {}
+        once: Counter[str] = Counter(dict.fromkeys(infos, 0))
         for name in names:
-            flat.update((found, None) for found, _ in _descend(name, infos, 0, down=True))
+            flat.update((found, None) for found, _ in _descend(name, infos, once, down=True))
         yield from ((name, 0) for name in flat if name in infos and not infos[name].children)
     else:
+        opened: Counter[str] = Counter()
         for name in names:
-            yield from _descend(name, infos, 0, down=chains == "tree")
+            yield from _descend(name, infos, opened, down=chains == "tree")
 
 
 def _descend(
-    name: str, infos: Mapping[str, CollectionInfo], depth: int, *, down: bool
+    name: str, infos: Mapping[str, CollectionInfo], opened: Counter[str], *, down: bool
 ) -> Iterator[tuple[str, int]]:
     """A collection and what is below (or above) it, each as often as it is met.
 
-    In a tree of more than `_MANY` rows, and below `_DEEPEST` levels, what was shown
+    In a listing of more than `_MANY` rows, and below `_DEEPEST` levels, what was opened
     already is not opened again.
     """
-    waiting, shown, rows = [(name, depth)], set(), 0
+    waiting = [(name, 0)]
     while waiting:
         one, level = waiting.pop()
         yield one, level
-        rows += 1
-        if one not in infos or (one in shown and (rows > _MANY or level > _DEEPEST)):
+        opened[_ROWS] += 1
+        if one not in infos or (opened[one] and (opened[_ROWS] > _MANY or level > _DEEPEST)):
             continue
-        shown.add(one)
+        opened[one] += 1
         following = infos[one].children if down else sorted(infos[one].parents or ())
         waiting += [(other, level + 1) for other in reversed(following)]
 
