@@ -273,7 +273,9 @@ class Butler(
         """Make a butler on an open repository; registers its run if need be."""
         registry = Registry(repository.session, repository.universe)
         butler = object.__new__(cls)
-        super(Butler, butler).__init__(repository, registry, attach_defaults(registry, defaults))
+        with repository.session.held(refresh=False):
+            attached = attach_defaults(registry, defaults)
+        super(Butler, butler).__init__(repository, registry, attached)
         return butler
 
     def __reduce__(self) -> tuple[Any, ...]:

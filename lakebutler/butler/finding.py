@@ -72,7 +72,8 @@ class FindingButler(ButlerBase):
             `None` if there is none with this ID.
         """
         del dimension_records, datastore_records
-        found = self._registry.by_id(_uuid(id))
+        with self._session.held():
+            found = self._registry.by_id(_uuid(id))
         if found is None:
             return None
         return found[0].overrideStorageClass(storage_class) if storage_class else found[0]
@@ -130,8 +131,8 @@ class FindingButler(ButlerBase):
             With a full data ID; `None` if there is none.
         """
         del dimension_records, datastore_records
-        kind = self._registry.dataset_type(dataset_type)
         with self._session.held():
+            kind = self._registry.dataset_type(dataset_type)
             exact, when = self._resolve(kind, data_id, kwargs)
             path = self._search_path(collections)
             valid = timespan if timespan is not None else when
@@ -156,8 +157,8 @@ class FindingButler(ButlerBase):
 
                 raise DimensionValueError("a DatasetRef has its data ID: none may be given beside it")
             return target, self._registry.file_of(target)
-        kind = self._registry.dataset_type(target)
         with self._session.held():
+            kind = self._registry.dataset_type(target)
             exact, when = self._resolve(kind, data_id, keywords)
             path = self._search_path(collections)
             found = self._registry.find(

@@ -18,6 +18,7 @@ __all__ = [
     "RepositoryFormat",
     "check_writable",
     "make_format",
+    "parse_format",
     "read_format",
 ]
 
@@ -84,7 +85,12 @@ def read_format(storage: Storage) -> RepositoryFormat:
             f"{storage.url} is not a lakebutler repository (it has no {FORMAT})",
             hint=f"make one with: lakebutler create {storage.url}",
         ) from None
-    where = f"{FORMAT} in {storage.url}"
+    return parse_format(data, storage.url)
+
+
+def parse_format(data: bytes, url: str) -> RepositoryFormat:
+    """Read the content of ``format.json``; see `read_format`."""
+    where = f"{FORMAT} in {url}"
     try:
         raw = json.loads(data)
         # A newer format may seal its file in another way, so this is asked first.
@@ -108,7 +114,7 @@ def read_format(storage: Storage) -> RepositoryFormat:
             f"features {', '.join(map(repr, unknown))}" if unknown else f"format version {made.min_reader}"
         )
         raise RepositoryFormatError(
-            f"{storage.url} needs {needs}, and this lakebutler knows format version {FORMAT_VERSION}",
+            f"{url} needs {needs}, and this lakebutler knows format version {FORMAT_VERSION}",
             hint="upgrade lakebutler",
         )
     unseal(data, where)

@@ -3,20 +3,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
-from lakebutler.errors import RepositoryCorruptError, SnapshotNotFoundError, did_you_mean
-from lakebutler.lake.checkpoint import load_state
-from lakebutler.lake.log import boundary, entries_after, last_listed, read_entry
-from lakebutler.lake.naming import log_path
+from lakebutler.errors import (
+    RepositoryCorruptError,
+    RepositoryError,
+    SnapshotNotFoundError,
+    did_you_mean,
+)
+from lakebutler.lake.cache import FileCache
+from lakebutler.lake.checkpoint import load_state, parse_checkpoint
+from lakebutler.lake.entry import Entry
+from lakebutler.lake.log import boundary, entries_after, last_listed, read_entries, read_entry
+from lakebutler.lake.memo import Memo, Remembered
+from lakebutler.lake.naming import FORMAT, LOG, log_path, log_version
 from lakebutler.lake.segment import SegmentStore
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.state import Head, LakeState
 from lakebutler.lake.storage import Storage
 
-__all__ = ["boot_time", "extend_state", "find_version"]
+__all__ = ["boot_time", "extend_state", "find_version", "note", "resume"]
+
+_LONG_TAIL = 50
 
 
 def boot_time() -> float:
@@ -44,6 +57,9 @@ def extend_state(state: LakeState, storage: Storage, until: int | None = None) -
     lakebutler.errors.SnapshotNotFoundError
         Raised if the version cannot be reached any more.
     """
+    if storage.remote and until is None:
+        _extend_by_listing(state, storage)
+        return
     _extend(state, storage, until)
     while state.head.version < (last := last_listed(storage, state.head.version) if until is None else until):
         before = state.head.version
@@ -58,10 +74,77 @@ def extend_state(state: LakeState, storage: Storage, until: int | None = None) -
             )
 
 
+def _extend_by_listing(state: LakeState, storage: Storage) -> None:
+    """Go to the end of the log by one listing from the checkpoint's own entry on."""
+    base = state.head.version
+    last = base
+    for info in storage.list(LOG, log_path(base - 1) if base > 0 else ""):
+        version = log_version(info.path)
+        if version == base and state.origin is not None:
+            state.origin.entry = info
+        if version is not None and version > last:
+            last = version
+    _apply(state, read_entries(storage, base + 1, last))
+
+
 def _extend(state: LakeState, storage: Storage, until: int | None) -> None:
-    for entry in entries_after(storage, state.head.version, until):
+    _apply(state, entries_after(storage, state.head.version, until))
+
+
+def _apply(state: LakeState, entries: Iterable[Entry]) -> None:
+    for entry in entries:
         actions = state.parse(entry)
         state.apply(Head(entry.version, entry.txid, entry.sha256, entry.time), actions)
+
+
+def resume(segments: SegmentStore, cache: FileCache, learnt: Remembered) -> LakeState | None:
+    """Return the newest state, going on from what an earlier opening taught.
+
+    Parameters
+    ----------
+    segments : `SegmentStore`
+        The data files.
+    cache : `FileCache`
+        Where the checkpoint was kept.
+    learnt : `Remembered`
+        What the earlier opening taught.
+
+    Returns
+    -------
+    state : `LakeState` or `None`
+        `None` if the repository is not what it was, or much came since.
+    """
+    storage, version = segments.storage, learnt.version
+    place = cache.get(learnt.path, learnt.size, learnt.sha256)
+    if place is None:
+        return None
+    listed = storage.list(LOG, log_path(version - 1) if version else "")
+    found = {log_version(info.path): info for info in listed}
+    entry = found.get(version)
+    last = max((number for number in found if number is not None), default=-1)
+    if entry is None or not learnt.fits(entry.size, entry.mtime) or last - version > _LONG_TAIL:
+        return None
+    try:
+        state = parse_checkpoint(segments, version, learnt.path, Path(place).read_bytes())
+        _apply(state, read_entries(storage, version + 1, last))
+    except (RepositoryError, OSError):
+        return None
+    return state
+
+
+def note(storage: Storage, cache: FileCache, memo: Memo, state: LakeState) -> None:
+    """Keep what this opening taught for the next one."""
+    origin, state.origin = state.origin, None
+    if origin is None or origin.entry is None:
+        return
+    digest = hashlib.sha256(origin.data).hexdigest()
+    with suppress(OSError):
+        cache.put(origin.path, origin.data, digest)
+        text = storage.read(FORMAT).decode()
+        size = len(origin.data)
+        memo.write(
+            Remembered(text, state.base, origin.path, size, digest, origin.entry.size, origin.entry.mtime)
+        )
 
 
 def find_version(storage: Storage, newest: Snapshot, when: int | str | datetime) -> int:

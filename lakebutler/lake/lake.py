@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from lakebutler.errors import RepositoryCorruptError, RepositoryError, RepositoryExistsError
+from lakebutler.lake.cache import FileCache
 from lakebutler.lake.change import Change
 from lakebutler.lake.checkpoint import (
     LATEST,
@@ -21,8 +22,8 @@ from lakebutler.lake.checkpoint import (
 from lakebutler.lake.commit import Attempt
 from lakebutler.lake.compact import Compaction, needs_compaction
 from lakebutler.lake.entry import Action, Entry, Fold, RemoveFile
-from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, read_format
-from lakebutler.lake.history import boot_time, extend_state, find_version
+from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, parse_format, read_format
+from lakebutler.lake.history import boot_time, extend_state, find_version, note, resume
 from lakebutler.lake.log import boundary, entries_after, has_versions, read_entry
 from lakebutler.lake.naming import FORMAT, log_path
 from lakebutler.lake.protocol import Footprint, footprint
@@ -65,6 +66,7 @@ class Lake:
     def __init__(self, storage: Storage, format: RepositoryFormat, views: Views | None = None) -> None:
         self.storage = storage
         self.format = format
+        storage.belongs_to(format.repo_id)
         self._view_writer = ViewWriter(storage, views)
         self._mutex = threading.RLock()
         self._segments = SegmentStore(storage)
@@ -141,8 +143,20 @@ class Lake:
         lakebutler.errors.RepositoryCorruptError
             Raised if its log is damaged.
         """
+        memo = storage.memo()
+        learnt = memo.read() if memo is not None else None
+        if learnt is not None:
+            with suppress(RepositoryError):
+                lake = cls(storage, parse_format(learnt.format.encode(), storage.url), views)
+                state = resume(lake._segments, FileCache(lake.repo_id), learnt)
+                if state is not None:
+                    lake._state, lake._checkpointed = state, state.base
+                    return lake
         lake = cls(storage, read_format(storage), views)
         lake._load()
+        if memo is not None:
+            note(storage, FileCache(lake.repo_id), memo, lake._state)
+        lake._state.origin = None
         return lake
 
     def _load(self) -> None:
@@ -219,6 +233,7 @@ class Lake:
     def reload(self) -> None:
         """Forget everything and read it again."""
         self._load()
+        self._state.origin = None
         self._current = None
 
     def advance(self, head: Head, actions: Sequence[Action]) -> None:

@@ -24,10 +24,11 @@ from lakebutler.lake.entry import (
 from lakebutler.lake.naming import log_path
 from lakebutler.lake.schema import TableSchema
 from lakebutler.lake.segment import SegmentStore
+from lakebutler.lake.storage import FileInfo
 from lakebutler.lake.table import TableLayer
 from lakebutler.lake.versioned import VersionedMap
 
-__all__ = ["Head", "LakeState"]
+__all__ = ["Head", "LakeState", "Origin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,25 @@ class Head:
     time: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@dataclass(slots=True)
+class Origin:
+    """The checkpoint that a state was read from.
+
+    Parameters
+    ----------
+    path : `str`
+        Its path in the repository.
+    data : `bytes`
+        Its content.
+    entry : `FileInfo` or `None`
+        The log entry of the same version, if it was seen in a listing.
+    """
+
+    path: str
+    data: bytes
+    entry: FileInfo | None = None
+
+
 class LakeState:
     """Everything at the newest version that is known; snapshots share it.
 
@@ -64,12 +84,15 @@ class LakeState:
         The version it is at.
     base : `int`
         Version of the checkpoint it was read from; -1 if there was none.
+    origin : `Origin` or `None`
+        That checkpoint, while it is of use.
     """
 
     def __init__(self, segments: SegmentStore) -> None:
         self.segments = segments
         self.head = Head()
         self.base = -1
+        self.origin: Origin | None = None
         self.tables: dict[str, TableLayer] = {}
         self.schemas: dict[str, TableSchema] = {}
         self.values: dict[str, VersionedMap] = {}

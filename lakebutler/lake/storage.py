@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lakebutler.config import names_lake_file
+from lakebutler.lake.memo import Memo
 
 __all__ = ["FileInfo", "Storage", "check_path", "open_storage"]
 
@@ -52,6 +53,13 @@ class Storage(ABC):
 
     url: str
     remote: bool = False
+
+    def memo(self) -> Memo | None:
+        """Return where to note what opening taught, if that saves requests."""
+        return None
+
+    def belongs_to(self, repo_id: str) -> None:  # noqa: B027 - most storages need not know
+        """Say whose files these are."""
 
     @abstractmethod
     def read(self, path: str) -> bytes:

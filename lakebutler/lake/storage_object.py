@@ -26,6 +26,7 @@ from lakebutler.errors import (
     UnsafeStoreError,
 )
 from lakebutler.lake.cache import FileCache
+from lakebutler.lake.memo import Memo
 from lakebutler.lake.naming import FORMAT
 from lakebutler.lake.storage import FileInfo, Storage, check_path
 
@@ -94,6 +95,15 @@ class ObjectStorage(Storage):
         if status in (401, 403) or "credential" in str(error).lower():
             hint = "check the credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or storage_options"
         raise StorageError(f"cannot {doing} {path} in {self.url}: {_line(error)}", hint=hint) from error
+
+    def memo(self) -> Memo:
+        """Return where to note what opening taught."""
+        endpoint = getattr(self._fs(), "endpoint_url", None) or self._options.get("endpoint_url") or "aws"
+        return Memo(f"{endpoint} {self.url}")
+
+    def belongs_to(self, repo_id: str) -> None:
+        """Say whose files these are."""
+        self._repo_id = repo_id
 
     def read(self, path: str) -> bytes:
         """Return the content of a file."""

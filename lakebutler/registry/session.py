@@ -113,8 +113,13 @@ class Session:
         return self.lake.snapshot()
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[Snapshot]:
+    def held(self, *, refresh: bool = True) -> Iterator[Snapshot]:
         """Read one and the same snapshot inside the block.
+
+        Parameters
+        ----------
+        refresh : `bool`, optional
+            Whether to look for what others committed; false right after opening.
 
         Yields
         ------
@@ -122,7 +127,8 @@ class Session:
             The state that reads in the block see; own changes move it on.
         """
         if self._holds == 0:
-            self._held = self.snapshot
+            fresh = refresh or self._open is not None or self._pinned is not None
+            self._held = self.snapshot if fresh else self.lake.snapshot(refresh=False)
         self._holds += 1
         try:
             yield self.snapshot

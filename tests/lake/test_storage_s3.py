@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,61 @@ def test_opening_takes_few_requests(s3_root: S3Root) -> None:  # noqa: F811
     counting = Counting(storage)
     assert Lake.open(storage).snapshot(refresh=False).version == 4
     assert len(counting.made) <= 6, counting.made
+
+
+def opened(root: S3Root) -> tuple[Lake, list[str]]:
+    storage = open_storage(root.url, storage_options=root.storage_options)
+    assert isinstance(storage, ObjectStorage)
+    counting = Counting(storage)
+    return Lake.open(storage), counting.made
+
+
+def test_opening_again_is_one_listing(
+    s3_root: S3Root,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    writer = lake_of(s3_root)
+    writer.commit(adding(("x", 1)), op="put")
+    writer.checkpoint()
+    first, requests = opened(s3_root)
+    assert len(requests) == 4
+    again, requests = opened(s3_root)
+    assert requests == ["list_objects_v2"]
+    assert again.repo_id == first.repo_id
+    assert again.snapshot(refresh=False).find("t", ("a",), ("x",)) == [("x", 1)]
+    writer.commit(adding(("y", 2)), op="put")
+    later, requests = opened(s3_root)
+    assert requests == ["list_objects_v2", "get_object"]
+    assert later.snapshot(refresh=False).find("t", ("a",), ("y",)) == [("y", 2)]
+    for kept in tmp_path.rglob("*.parquet"):
+        kept.write_bytes(bytes(kept.stat().st_size))
+    spoilt, requests = opened(s3_root)
+    assert len(requests) > 2
+    assert spoilt.snapshot(refresh=False).version == later.snapshot(refresh=False).version
+
+
+def test_another_repository_at_the_same_address_is_not_taken_for_the_old_one(
+    s3_root: S3Root,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    old = lake_of(s3_root)
+    old.commit(adding(("old", 1)), op="put")
+    old.checkpoint()
+    opened(s3_root)
+    opened(s3_root)
+    storage = old.storage
+    for folder in ("registry/", "registry/log/", "registry/checkpoint/"):
+        storage.delete([info.path for info in storage.list(folder)])
+    time.sleep(1.1)  # times in listings are in seconds
+    new = lake_of(s3_root)
+    new.commit(adding(("new", 1)), op="put")
+    found, _ = opened(s3_root)
+    assert found.repo_id == new.repo_id != old.repo_id
+    assert found.snapshot(refresh=False).find("t", ("a",), ("new",)) == [("new", 1)]
 
 
 def test_a_commit_takes_few_requests(s3_root: S3Root) -> None:  # noqa: F811
