@@ -10,14 +10,18 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.lake.group import KeyColumn, SortedKeys
+from lakebutler.lake.relation import shape
 from lakebutler.lake.schema import TableSchema
 from lakebutler.lake.segment import FileSegment, MemorySegment, row_getter
+from lakebutler.lake.sorting import rows_to_table
 from lakebutler.lake.table import Slot, TableView
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakebutler.lake.snapshot import Snapshot
 
-__all__ = ["Allowed", "estimate", "select"]
+__all__ = ["Allowed", "estimate", "select", "select_table"]
 
 Key = tuple[Any, ...]
 _MOST_RANGES = 64
@@ -111,26 +115,74 @@ def select(
     rows : `list` [`tuple`] or `None`
         In no particular order; `None` if there are more than ``most``.
     """
+    found = _picked(snapshot.view(table), allowed, columns, most)
+    if found is None:
+        return None
+    out, picked = found
+    for one in picked:
+        out.extend(_fetch(snapshot.view(table), *one, tuple(columns)))
+    return out
+
+
+def select_table(
+    snapshot: Snapshot, table: str, allowed: Mapping[str, Allowed], columns: Sequence[str], most: int
+) -> pa.Table | None:
+    """Return the rows whose sort columns are what they may be, as an Arrow table.
+
+    Parameters
+    ----------
+    snapshot, table, allowed, columns, most
+        As for `select`.
+
+    Returns
+    -------
+    rows : `pyarrow.Table` or `None`
+        In no particular order; `None` if there are more than ``most``.
+    """
+    import pyarrow as pa
+
     view = snapshot.view(table)
+    names = tuple(columns)
+    found = _picked(view, allowed, columns, most)
+    if found is None:
+        return None
+    out, picked = found
+    parts = []
+    for place, slot, group, rows in picked:
+        segment = slot.segment
+        if group is None or any(layer.may_delete for layer, _ in view.layers[place:]):
+            out.extend(_fetch(view, place, slot, group, rows, names))
+            continue
+        assert isinstance(segment, FileSegment)
+        cached = (segment.file.path, group, names, "table")
+        data = segment._store.rows.get(cached)
+        if data is None:
+            data = segment.read(group, names)
+            segment._store.rows.put(cached, data, data.nbytes + 2000)
+        parts.append(data.take(pa.array(rows, pa.int64())))
+    target = pa.schema([view.schema.arrow.field(name) for name in names])
+    made = rows_to_table(view.schema, out, names)
+    return pa.concat_tables([made, *(shape(part, target) for part in parts)])
+
+
+def _picked(
+    view: TableView, allowed: Mapping[str, Allowed], columns: Sequence[str], most: int
+) -> tuple[list[Key], list[tuple[int, Slot, int | None, Sequence[int]]]] | None:
+    """Rows in memory, and where in segments the others are; `None` if these are too many."""
     schema = view.schema
     allowed = {name: allowed[name] for name in schema.sort if name in allowed}
     if any(a.values is not None and not a.values for a in allowed.values()):
-        return []
+        return [], []
     picked = []
     total = 0
-    scopes = _scopes(schema, allowed)
-    for place, slot in view.segments(scopes):
+    for place, slot in view.segments(_scopes(schema, allowed)):
         for group, rows in _places(slot, schema, allowed):
             total += len(rows)
             if total > most:
                 return None
             picked.append((place, slot, group, rows))
     out = _memory_rows(view, allowed, columns)
-    if total + len(out) > most:
-        return None
-    for place, slot, group, rows in picked:
-        out.extend(_fetch(view, place, slot, group, rows, tuple(columns)))
-    return out
+    return None if total + len(out) > most else (out, picked)
 
 
 def _scopes(schema: TableSchema, allowed: Mapping[str, Allowed]) -> list[Key] | None:

@@ -12,9 +12,11 @@ from lakebutler.errors import InvalidQueryError, known_names
 from lakebutler.query import tree
 from lakebutler.query.columns import ColumnRef, Scope, resolve
 from lakebutler.query.expression import Bound, Constant, Operation
+from lakebutler.query.geometry import FUNCTIONS as GEOMETRY
+from lakebutler.query.geometry import region_bytes, regions_overlap
 from lakebutler.query.parse import expression_error
 from lakebutler.query.times import parse_time
-from lakebutler.query.values import constant, convert, members
+from lakebutler.query.values import constant, convert, fixed_number, members
 from lakebutler.timespan import Timespan
 
 __all__ = ["MAX_TERMS", "bind", "glob_matches"]
@@ -24,8 +26,7 @@ MAX_TERMS = 5_000
 
 _NUMBERS = ("int", "float")
 _ORDERED = ("int", "float", "string", "time", "datetime")
-_FUNCTIONS = ("GLOB", "UUID")
-_GEOMETRY = ("POINT", "CIRCLE", "BOX", "POLYGON", "REGION")
+_FUNCTIONS = ("GLOB", "UUID", *GEOMETRY, "REGION")
 
 
 def bind(root: tree.Expr, text: str, scope: Scope, values: Mapping[str, Any]) -> Bound:
@@ -170,8 +171,10 @@ class _Binder:
             return self._glob(node)
         if node.function == "UUID":
             return self._uuid(node)
-        if node.function in _GEOMETRY:
-            raise self.fail(node, f"{node.function}: conditions on regions are not supported by this version")
+        if node.function in GEOMETRY:
+            return self._geometry(node)
+        if node.function == "REGION":
+            return self._region(node)
         shown = node.function if len(node.function) <= 40 else node.function[:37] + "..."
         hint = known_names(node.function[:40], _FUNCTIONS, what="functions")
         raise self.fail(node, f"there is no function {shown}", hint)
@@ -185,6 +188,31 @@ class _Binder:
         if isinstance(operand, Constant):
             return Constant(glob_matches(operand.value, pattern.value), "bool")
         return Operation("glob", (operand, pattern), "bool")
+
+    def _geometry(self, node: tree.Call) -> Bound:
+        what, right, _ = GEOMETRY[node.function]
+        if not right(len(node.arguments)):
+            raise self.fail(node, f"{node.function} takes {what}, in degrees")
+        numbers = [self._fixed_number(argument) for argument in node.arguments]
+        try:
+            return Constant(region_bytes(node.function, numbers), "region")
+        except ValueError as exc:
+            raise self.fail(node, f"{node.function}: {exc}") from None
+
+    def _fixed_number(self, node: tree.Expr) -> float:
+        value = fixed_number(self._number(node))
+        if value is None:
+            raise self.fail(node, "a number is needed that is the same in every row", "give it as a value")
+        return value
+
+    def _region(self, node: tree.Call) -> Bound:
+        argument = self.visit(node.arguments[0]) if len(node.arguments) == 1 else None
+        if not isinstance(argument, Constant) or argument.type != "string":
+            raise self.fail(node, "REGION takes one IVOA POS string", "write REGION('CIRCLE 12.5 -30 0.5')")
+        try:
+            return Constant(region_bytes("REGION", (argument.value,)), "region")
+        except ValueError as exc:
+            raise self.fail(node.arguments[0], f"REGION: {exc}") from None
 
     def _uuid(self, node: tree.Call) -> Bound:
         argument = self.visit(node.arguments[0]) if len(node.arguments) == 1 else None
@@ -318,11 +346,27 @@ class _Binder:
     def overlaps(self, node: tree.Overlaps) -> Bound:
         left, right = self.visit(node.left), self.visit(node.right)
         if "region" in (left.type, right.type):
-            raise self.fail(node, "OVERLAPS of regions is not supported by this version")
+            return self._sky(node, left, right)
         for side, place in ((left, node.left), (right, node.right)):
             if side.type not in ("timespan", "time"):
                 raise self.fail(place, f"OVERLAPS needs timespans or times, not {_describe(side)}")
         return Operation("overlaps", (left, right), "bool")
+
+    def _sky(self, node: tree.Overlaps, left: Bound, right: Bound) -> Bound:
+        for side, place in ((left, node.left), (right, node.right)):
+            if side.type != "region":
+                raise self.fail(place, f"a region overlaps regions, not {_describe(side)}")
+        if isinstance(left, Constant) and isinstance(right, Constant):
+            return Constant(regions_overlap(left.value, right.value), "bool")
+        owners = [side.owner for side in (left, right) if isinstance(side, ColumnRef)]
+        families = [self._scope.universe[name].spatial for name in owners]
+        if len(owners) == 2 and families[0] == families[1]:
+            raise self.fail(
+                node,
+                f"{owners[0]} and {owners[1]} are related by their keys, not by their regions",
+                "leave the condition out",
+            )
+        return Operation("sky", (left, right), "bool")
 
 
 _VISIT: dict[type, Any] = {
@@ -389,7 +433,7 @@ def _describe(bound: Bound) -> str:
     if isinstance(bound, Constant):
         if bound.type == "null":
             return "NULL"
-        if bound.type in ("time", "timespan"):
+        if bound.type in ("time", "timespan", "region"):
             return f"a {bound.type}"
         shown = repr(bound.value)
         return f"{shown if len(shown) <= 40 else shown[:37] + '...'} ({bound.type})"

@@ -9,18 +9,19 @@ rows, these are joined here; else DuckDB is asked, with the same plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.lake.select import Allowed, estimate, select
 from lakebutler.query.evaluate import NotHere, Row, compiled, name_of, supported
-from lakebutler.query.expression import Bound, columns_of
+from lakebutler.query.expression import Bound, Operation, columns_of
 from lakebutler.query.expression_sql import UNBOUNDED
 from lakebutler.query.joins import DatasetSearch
 from lakebutler.query.narrow import conjuncts, narrowed
-from lakebutler.query.plan import Plan
+from lakebutler.query.plan import Plan, sky_keys
+from lakebutler.query.sky import Pairs, few_pairs, sides
 from lakebutler.registry.schema import dataset_layout, dimension_schema, dimension_table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST", "Rows", "few_rows", "suits"]
 
-MOST = 2000
+MOST = 4000
 """Rows of one relation, or of the join, beyond which DuckDB is faster."""
 _MOST_VALUES = 1000
 
@@ -72,7 +73,7 @@ def suits(plan: Plan) -> bool:
     return all(map(supported, bounds))
 
 
-def few_rows(plan: Plan, snapshot: Snapshot) -> Rows | None:
+def few_rows(plan: Plan, snapshot: Snapshot, learnt: dict[Operation, Pairs] | None = None) -> Rows | None:
     """Answer a plan if it comes down to a few rows.
 
     Parameters
@@ -81,6 +82,8 @@ def few_rows(plan: Plan, snapshot: Snapshot) -> Rows | None:
         A plan that `suits`.
     snapshot : `Snapshot`
         The state to read.
+    learnt : `dict` [`Operation`, `Pairs`], optional
+        Takes the pairs of regions that were found but are too many to go on with.
 
     Returns
     -------
@@ -89,7 +92,7 @@ def few_rows(plan: Plan, snapshot: Snapshot) -> Rows | None:
         yet distinct; `None` if these are too many, or DuckDB must be asked.
     """
     try:
-        return _Answer(plan, snapshot).rows()
+        return _Answer(plan, snapshot, {} if learnt is None else learnt).rows()
     except NotHere:
         return None
 
@@ -97,8 +100,11 @@ def few_rows(plan: Plan, snapshot: Snapshot) -> Rows | None:
 class _Relation:
     """One relation of a plan, before or after it was narrowed."""
 
+    names: tuple[str, ...] = ()
+
     def __init__(self, table: str | None, keys: Sequence[str]) -> None:
         self.table = table
+        self.missing = table is None
         self.keys = tuple(keys)
         self.found: Rows | None = None
         self.tried: dict[str, Allowed] | None = None
@@ -106,12 +112,17 @@ class _Relation:
     def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
         raise NotImplementedError
 
+    def size(self, snapshot: Snapshot, allowed: dict[str, Allowed]) -> int:
+        """Rows there are at most."""
+        assert self.table is not None
+        return estimate(snapshot, self.table, {**allowed, **self.fixed()})
+
     def fixed(self) -> dict[str, Allowed]:
         return {}
 
 
 class _Datasets(_Relation):
-    def __init__(self, plan: Plan, search: DatasetSearch, tables: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, search: DatasetSearch, tables: Collection[str]) -> None:
         layout = dataset_layout(search.dimensions)
         super().__init__(layout.table if layout.table in tables and search.path else None, layout.dimensions)
         self.search = search
@@ -143,7 +154,7 @@ class _Datasets(_Relation):
 
 
 class _Records(_Relation):
-    def __init__(self, plan: Plan, element: DimensionElement, tables: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, element: DimensionElement, tables: Collection[str]) -> None:
         table = dimension_table(element.name)
         super().__init__(table if table in tables else None, element.required.names)
         self.whole = plan.element == element.name
@@ -189,7 +200,7 @@ class _Records(_Relation):
 class _Union(_Relation):
     """Values of a dimension without a table: those that another's records have."""
 
-    def __init__(self, name: str, target: str, tables: Sequence[str]) -> None:
+    def __init__(self, name: str, target: str, tables: Collection[str]) -> None:
         table = dimension_table(target)
         super().__init__(table if table in tables else None, ())
         self.names = (name,)
@@ -202,23 +213,67 @@ class _Union(_Relation):
         )
 
 
+class _Sky(_Relation):
+    """Pairs of records whose regions overlap."""
+
+    def __init__(
+        self, plan: Plan, op: Operation, tables: Collection[str], learnt: dict[Operation, Pairs]
+    ) -> None:
+        self.op, self.learnt = op, learnt
+        universe = plan.dimensions.universe
+        super().__init__(None, sky_keys(op, universe))
+        self.names = self.keys
+        self.sides = sides(op, universe)
+        stored = [side.element.name for side in self.sides if side.stored and side.element is not None]
+        self.missing = not all(dimension_table(name) in tables for name in stored)
+        self.fixed_side = any(side.element is None for side in self.sides)
+
+    def size(self, snapshot: Snapshot, allowed: dict[str, Allowed]) -> int:
+        """Unknown: after all that can be told; a region that is given tells something itself."""
+        return MOST if self.fixed_side else 10**9
+
+    def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
+        left, right = self.sides
+        pairs = few_pairs(snapshot, left, right, allowed, most)
+        if pairs is None:
+            return None
+        if pairs.left.num_rows > most:
+            self.learnt[self.op] = pairs
+            return None
+        names = (*left.keys, *right.keys)
+        columns = [pairs.left.column(name).to_pylist() for name in left.keys]
+        columns += [pairs.right.column(name).to_pylist() for name in right.keys]
+        rows = list(zip(*columns, strict=True)) if columns else [()] * pairs.left.num_rows
+        if len(set(names)) < len(names):
+            return Rows(self.names, _agreeing(names, self.names, rows))
+        return Rows(self.names, rows)
+
+
+def _agreeing(names: tuple[str, ...], wanted: tuple[str, ...], rows: list[Row]) -> list[Row]:
+    """Rows in which columns of the same name have the same value, each once."""
+    first = [names.index(name) for name in wanted]
+    same = [(i, names.index(name)) for i, name in enumerate(names) if names.index(name) < i]
+    return [tuple([row[i] for i in first]) for row in rows if all(row[i] == row[j] for i, j in same)]
+
+
 class _Answer:
-    def __init__(self, plan: Plan, snapshot: Snapshot) -> None:
+    def __init__(self, plan: Plan, snapshot: Snapshot, learnt: dict[Operation, Pairs]) -> None:
         self.plan = plan
         self.snapshot = snapshot
         self.parts: list[Bound] = [*plan.overlaps, *conjuncts(plan.where)]
         self.allowed = narrowed(plan.where)
         universe = plan.dimensions.universe
         tables = snapshot.schemas()
-        self.relations: list[Any] = [_Datasets(plan, search, tables) for search in plan.searches]  # type: ignore[arg-type]
-        self.relations += [_Records(plan, universe[name], tables) for name in plan.elements]  # type: ignore[arg-type]
+        self.relations: list[_Relation] = [_Datasets(plan, search, tables) for search in plan.searches]
+        self.relations += [_Records(plan, universe[name], tables) for name in plan.elements]
+        self.relations += [_Sky(plan, op, tables, learnt) for op in plan.skies]
         for name in plan.unions:
             target = universe.dimensions[name].implied_union_target
             assert target is not None
-            self.relations.append(_Union(name, target.name, tables))  # type: ignore[arg-type]
+            self.relations.append(_Union(name, target.name, tables))
 
     def rows(self) -> Rows | None:
-        if any(relation.table is None for relation in self.relations):
+        if any(relation.missing for relation in self.relations):
             return Rows(self._all_names(), [])
         if not self._narrow():
             return None
@@ -235,9 +290,7 @@ class _Answer:
     def _narrow(self) -> bool:
         """Read each relation as soon as what is known leaves a few rows of it."""
         waiting = {id(r): r for r in self.relations}
-        sizes = {
-            key: estimate(self.snapshot, r.table, {**self.allowed, **r.fixed()}) for key, r in waiting.items()
-        }
+        sizes = {key: r.size(self.snapshot, self.allowed) for key, r in waiting.items()}
         while waiting:
             order = sorted(waiting.values(), key=lambda r: (not self._single(r), sizes[id(r)]))
             for relation in order:
@@ -291,7 +344,7 @@ class _Answer:
     # -- joining
 
     def _join(self) -> Rows | None:
-        waiting = [relation.found for relation in self.relations]
+        waiting = [relation.found for relation in self.relations if relation.found is not None]
         joined = Rows((), [()])
         while waiting:
             have = set(joined.names)

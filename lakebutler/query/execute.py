@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.errors import InvalidQueryError
 from lakebutler.lake import engine
 from lakebutler.lake.relation import relation
+from lakebutler.lake.select import Allowed
+from lakebutler.query.direct import few_rows, suits
+from lakebutler.query.expression import Operation
 from lakebutler.query.expression_sql import quote
 from lakebutler.query.joins import DatasetSearch
+from lakebutler.query.narrow import narrowed
 from lakebutler.query.plan import Plan, keep_collections
+from lakebutler.query.sky import Pairs
+from lakebutler.query.skypairs import pairs_table
 from lakebutler.query.sql import Statement, any_sql, count_sql, select_sql
 from lakebutler.registry.schema import dataset_layout
 
@@ -21,21 +28,26 @@ if TYPE_CHECKING:
 
     from lakebutler.lake.snapshot import Snapshot
 
-__all__ = ["any_rows", "batches", "count_rows", "searchable", "select_rows"]
+__all__ = ["any_row", "batches", "count_rows", "searchable", "select_rows"]
 
 _MOST_SCOPES = 2000
+Learnt = Mapping[Operation, Pairs]
 
 
 @dataclass
 class _Sources:
     """The relations of a plan as SQL over files and Arrow tables."""
 
+    plan: Plan
     snapshot: Snapshot
+    learnt: Mapping[Operation, Pairs]
     tables: dict[str, pa.Table] = field(default_factory=dict)
     _made: dict[Any, str] = field(default_factory=dict)
 
-    def __call__(self, table: str, search: DatasetSearch | None) -> str:
-        key = (table, search.name, search.path) if search is not None else (table,)
+    def __call__(self, table: str | Operation, search: DatasetSearch | None) -> str:
+        if isinstance(table, Operation):
+            return self._pairs(table)
+        key: Any = (table, search.name, search.path) if search is not None else (table,)
         if key not in self._made:
             scopes = None
             if search is not None and len(search.path) <= _MOST_SCOPES:
@@ -44,6 +56,20 @@ class _Sources:
             self.tables.update(made.tables)
             self._made[key] = f"({made.sql}) AS {quote(table)}" if search is not None else f"({made.sql})"
         return self._made[key]
+
+    def _pairs(self, op: Operation) -> str:
+        if op not in self._made:
+            name = f"s{len(self._made)}#pairs"
+            universe = self.plan.dimensions.universe
+            known = self.learnt.get(op)
+            self.tables[name] = pairs_table(self.snapshot, op, universe, self.allowed, known)
+            self._made[op] = quote(name)
+        return self._made[op]
+
+    @cached_property
+    def allowed(self) -> dict[str, Allowed]:
+        """What the condition leaves of dimensions."""
+        return narrowed(self.plan.where)
 
 
 def searchable(plan: Plan, snapshot: Snapshot) -> Plan:
@@ -71,7 +97,7 @@ def searchable(plan: Plan, snapshot: Snapshot) -> Plan:
     return keep_collections(plan, holds)
 
 
-def select_rows(plan: Plan, snapshot: Snapshot, extra: Sequence[str]) -> pa.Table:
+def select_rows(plan: Plan, snapshot: Snapshot, extra: Sequence[str], learnt: Learnt) -> pa.Table:
     """Read the rows of a plan; see `lakebutler.query.sql.select_sql`.
 
     Parameters
@@ -82,18 +108,22 @@ def select_rows(plan: Plan, snapshot: Snapshot, extra: Sequence[str]) -> pa.Tabl
         The state to read.
     extra : sequence of `str`
         Columns of the result's dataset search besides the dimensions.
+    learnt : mapping [`Operation`, `Pairs`]
+        Pairs of regions that are known already.
 
     Returns
     -------
     rows : `pyarrow.Table`
         The rows.
     """
-    sources = _Sources(snapshot)
+    sources = _Sources(plan, snapshot, learnt)
     statement = select_sql(plan, snapshot.schemas(), extra=extra, source=sources)
     return _run(snapshot, statement, sources)
 
 
-def batches(plan: Plan, snapshot: Snapshot, extra: Sequence[str], size: int) -> Iterator[pa.Table]:
+def batches(
+    plan: Plan, snapshot: Snapshot, extra: Sequence[str], learnt: Learnt, size: int
+) -> Iterator[pa.Table]:
     """Read the rows of a plan a part at a time.
 
     Parameters
@@ -104,6 +134,8 @@ def batches(plan: Plan, snapshot: Snapshot, extra: Sequence[str], size: int) -> 
         The state to read.
     extra : sequence of `str`
         Columns of the result's dataset search besides the dimensions.
+    learnt : mapping [`Operation`, `Pairs`]
+        Pairs of regions that are known already.
     size : `int`
         Rows of a part.
 
@@ -112,7 +144,7 @@ def batches(plan: Plan, snapshot: Snapshot, extra: Sequence[str], size: int) -> 
     rows : `pyarrow.Table`
         One part.
     """
-    sources = _Sources(snapshot)
+    sources = _Sources(plan, snapshot, learnt)
     statement = select_sql(plan, snapshot.schemas(), extra=extra, source=sources)
     try:
         yield from engine.stream(snapshot, statement.sql, sources.tables, statement.parameters, size=size)
@@ -120,7 +152,7 @@ def batches(plan: Plan, snapshot: Snapshot, extra: Sequence[str], size: int) -> 
         raise _plainer(exc) from None
 
 
-def count_rows(plan: Plan, snapshot: Snapshot) -> tuple[int, int]:
+def count_rows(plan: Plan, snapshot: Snapshot, learnt: Learnt) -> tuple[int, int]:
     """Count the rows of a plan.
 
     Parameters
@@ -129,6 +161,8 @@ def count_rows(plan: Plan, snapshot: Snapshot) -> tuple[int, int]:
         The plan.
     snapshot : `Snapshot`
         The state to read.
+    learnt : mapping [`Operation`, `Pairs`]
+        Pairs of regions that are known already.
 
     Returns
     -------
@@ -137,14 +171,14 @@ def count_rows(plan: Plan, snapshot: Snapshot) -> tuple[int, int]:
     answers : `int`
         The greatest number of datasets found for a data ID that is to have one.
     """
-    sources = _Sources(snapshot)
+    sources = _Sources(plan, snapshot, learnt)
     statement = count_sql(plan, snapshot.schemas(), source=sources)
     (row,) = _run(snapshot, statement, sources).to_pylist()
     count, *answers = row.values()
     return int(count), int(answers[0] or 1) if answers else 1
 
 
-def any_rows(plan: Plan, snapshot: Snapshot) -> bool:
+def any_row(plan: Plan, snapshot: Snapshot) -> bool:
     """Whether a plan has any row.
 
     Parameters
@@ -159,7 +193,11 @@ def any_rows(plan: Plan, snapshot: Snapshot) -> bool:
     any : `bool`
         Whether it has.
     """
-    sources = _Sources(snapshot)
+    learnt: dict[Operation, Pairs] = {}
+    found = few_rows(plan, snapshot, learnt) if suits(plan) else None
+    if found is not None:
+        return bool(found.rows)
+    sources = _Sources(plan, snapshot, learnt)
     statement = any_sql(plan, snapshot.schemas(), source=sources)
     return bool(_run(snapshot, statement, sources).num_rows)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from lakebutler.errors import InvalidQueryError
 from lakebutler.query.columns import ColumnRef
-from lakebutler.query.direct import few_rows, suits
-from lakebutler.query.execute import any_rows
+from lakebutler.query.execute import any_row
 from lakebutler.query.expression import Constant, Operation
 from lakebutler.query.joins import DatasetSearch
 from lakebutler.query.plan import Plan
@@ -111,8 +110,7 @@ def _governors(plan: Plan, snapshot: Snapshot) -> list[str]:
 
 
 def _any(plan: Plan, snapshot: Snapshot) -> bool:
-    found = few_rows(plan, snapshot) if suits(plan) else None
-    return bool(found.rows) if found is not None else any_rows(plan, snapshot)
+    return any_row(plan, snapshot)
 
 
 def _part(request: Request, snapshot: Snapshot) -> bool:

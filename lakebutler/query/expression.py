@@ -37,7 +37,7 @@ class Operation:
     ----------
     name : `str`
         ``and or not = != < <= > >= + - * / % negate in like glob is_null
-        overlaps valid begin end pair``.
+        overlaps valid sky begin end pair``.
     operands : `tuple`
         What it applies to.
     type : `str`
@@ -115,6 +115,8 @@ def show(bound: Bound) -> str:
             return f"{first}..{last}" + (f":{step}" if step != 1 else "")
         if bound.type in ("time", "timespan"):
             return f"{bound.type} {bound.value}"
+        if bound.type == "region":
+            return _region(bound.value)
         return repr(bound.value) if bound.value is not None else "NULL"
     if bound.name in ("and", "or"):
         return "(" + f" {bound.name} ".join(show(o) for o in bound.operands) + ")"
@@ -127,3 +129,12 @@ def show(bound: Bound) -> str:
     if len(bound.operands) == 2 and bound.name not in ("glob", "valid", "pair"):
         return f"({show(bound.operands[0])} {bound.name} {show(bound.operands[1])})"
     return f"{bound.name}({', '.join(show(o) for o in bound.operands)})"
+
+
+def _region(value: bytes) -> str:
+    from lsst.sphgeom import Region
+
+    try:
+        return f"region {Region.decode(value).to_ivoa_pos()}"
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
+        return f"region of {len(value)} bytes"

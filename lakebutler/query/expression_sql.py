@@ -74,7 +74,11 @@ class Columns:
     ----------
     dimensions, elements, searches : `dict` [`str`, `str`]
         SQL of a dimension's value, and names of the tables of elements and searches.
+    pairs : callable
+        Writes an overlap on the sky.
     """
+
+    pairs: Callable[[Operation], str]
 
     def __init__(self) -> None:
         self.dimensions: dict[str, str] = {}
@@ -196,6 +200,9 @@ class _Expressions:
         operand = op.operands[0]
         return f"({self.span(operand)[0] if operand.type == 'timespan' else self.write(operand)} IS NULL)"
 
+    def sky(self, op: Operation) -> str:
+        return self.columns.pairs(op)
+
     def like(self, op: Operation) -> str:
         left, right = (self.write(o) for o in op.operands)
         return f"({left} LIKE {right})"
@@ -251,6 +258,7 @@ _WRITE: Mapping[str, Callable[[_Expressions, Operation], str]] = {
     "=": _Expressions.comparison,
     "!=": _Expressions.comparison,
     "is_null": _Expressions.is_null,
+    "sky": _Expressions.sky,
     "in": _Expressions.membership,
     "like": _Expressions.like,
     "glob": _Expressions.glob,

@@ -14,7 +14,15 @@ from lakebutler.errors import InvalidQueryError
 from lakebutler.query.columns import ColumnRef
 from lakebutler.query.expression import Bound, Operation
 
-__all__ = ["DatasetSearch", "check_spatial", "choose_elements", "temporal_joins"]
+__all__ = [
+    "DatasetSearch",
+    "Listed",
+    "choose_elements",
+    "operations",
+    "related_dimensions",
+    "spatial_joins",
+    "temporal_joins",
+]
 
 T = TypeVar("T")
 
@@ -57,11 +65,24 @@ class DatasetSearch:
         )
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Something that lists the values of some dimensions.
+
+    Attributes
+    ----------
+    names : `tuple` [`str`]
+        The dimensions.
+    """
+
+    names: tuple[str, ...]
+
+
 # -------------------------------------------------------------------- records
 
 
 def choose_elements(
-    group: DimensionGroup, searches: Sequence[DatasetSearch], touched: Iterable[str], needed: Iterable[str]
+    group: DimensionGroup, listed: Sequence[Listed], touched: Iterable[str], needed: Iterable[str]
 ) -> tuple[list[str], list[str]]:
     """Choose the elements whose records must be joined.
 
@@ -74,8 +95,8 @@ def choose_elements(
     ----------
     group : `DimensionGroup`
         Everything that is joined.
-    searches : sequence of `DatasetSearch`
-        Dataset searches; they list the values of their dimensions.
+    listed : sequence of `Listed`
+        Dataset searches and pairs of regions: what lists values of dimensions.
     touched : iterable of `str`
         Elements whose facts are used.
     needed : iterable of `str`
@@ -93,7 +114,7 @@ def choose_elements(
     InvalidQueryError
         Raised if nothing lists the values of a dimension.
     """
-    choice = _Choice(group, searches, touched)
+    choice = _Choice(group, listed, touched)
     choice.link(needed)
     unions = []
     for name in sorted(group.required, key=lambda n: group.universe[n].index, reverse=True):
@@ -115,12 +136,10 @@ def choose_elements(
 
 
 class _Choice:
-    def __init__(
-        self, group: DimensionGroup, searches: Sequence[DatasetSearch], touched: Iterable[str]
-    ) -> None:
+    def __init__(self, group: DimensionGroup, listed: Sequence[Listed], touched: Iterable[str]) -> None:
         self.group = group
         self.chosen: dict[str, None] = {}
-        self.listed = {name for search in searches for name in search.dimensions.required}
+        self.listed = {name for one in listed for name in one.names}
         self._present = set(self.listed)
         for name in touched:
             if group.universe[name].has_own_table:
@@ -156,8 +175,61 @@ class _Choice:
 # -------------------------------------------------------------------- overlaps
 
 
-def check_spatial(group: DimensionGroup, operands: Sequence[DimensionGroup]) -> None:
-    """Refuse dimensions that only an overlap on the sky could bring together.
+def spatial_joins(
+    group: DimensionGroup, operands: Sequence[DimensionGroup], where: Bound | None
+) -> tuple[Operation, ...]:
+    """Find the overlaps on the sky that hold without being asked for.
+
+    Two families of regions that nothing relates are related by the overlap of
+    their finest members.  An overlap of the very same two in the condition takes
+    its place; one of coarser members does not.
+
+    Parameters
+    ----------
+    group : `DimensionGroup`
+        Everything that is joined.
+    operands : sequence of `DimensionGroup`
+        Dimensions of what is joined already, such as datasets.
+    where : `Bound` or `None`
+        The condition.
+
+    Returns
+    -------
+    conditions : `tuple` [`Operation`]
+        ``sky`` operations: none, or one.
+
+    Raises
+    ------
+    InvalidQueryError
+        Raised if it is not clear what should overlap what.
+    """
+    finest = _finest_regions(group)
+    if len(finest) < 2:
+        return ()
+    graph = _Graph(finest)
+    for operand in operands:
+        graph.connect([name for name in _finest_regions(operand) if name in finest])
+    for op in operations(where, "sky"):
+        owners = [operand.owner for operand in op.operands if isinstance(operand, ColumnRef)]
+        graph.connect([name for name in owners if name in finest])
+    components = graph.components()
+    if len(components) < 2:
+        return ()
+    if len(components) > 2 or any(len(component) > 1 for component in components):
+        shown = ", ".join(" with ".join(component) for component in components)
+        raise InvalidQueryError(
+            f"it is not clear what should overlap on the sky: {shown}",
+            hint="say so: x.region OVERLAPS y.region",
+        )
+    left, right = (ColumnRef("element", name, "region", "region") for (name,) in components)
+    return (Operation("sky", (left, right), "bool"),)
+
+
+def related_dimensions(group: DimensionGroup, operands: Sequence[DimensionGroup]) -> set[str]:
+    """Find dimensions through which what has no region is related to the sky.
+
+    An exposure has a region only through its visits: exposures and tracts are
+    related by these, not combined each with each.
 
     Parameters
     ----------
@@ -166,24 +238,29 @@ def check_spatial(group: DimensionGroup, operands: Sequence[DimensionGroup]) -> 
     operands : sequence of `DimensionGroup`
         Dimensions of what is joined already, such as datasets.
 
-    Raises
-    ------
-    InvalidQueryError
-        Raised if two families of regions are in the query and nothing relates
-        their finest members: every visit with every tract is no answer.
+    Returns
+    -------
+    names : `set` [`str`]
+        Dimensions to join.
     """
-    finest = _finest_regions(group)
-    if len(finest) < 2:
-        return
-    graph = _Graph(finest)
-    for operand in operands:
-        graph.connect([name for name in _finest_regions(operand) if name in finest])
-    if len(graph.components()) > 1:
-        shown = " and ".join(repr(name) for name in finest)
-        raise InvalidQueryError(
-            f"relating {shown} needs a spatial join, which this version does not have",
-            hint="query them one after the other, or join datasets that have both",
-        )
+    names: set[str] = set()
+    if not group.spatial:
+        return names
+    for element in group.universe.elements:
+        if not element.alwaysJoin or not element.defines_relationships:
+            continue
+        missing = set(element.required.names) - set(group.names)
+        if len(missing) != 1:
+            continue
+        (name,) = missing
+        dimension = group.universe.dimensions[name]
+        others = set(element.required.names) - missing - set(group.governors)
+        if not any(group.universe[other].temporal is not None for other in others):
+            continue
+        known = (operand for operand in operands if operand.spatial and others <= set(operand.names))
+        if dimension.spatial is not None and dimension.spatial not in group.spatial and not any(known):
+            names.add(name)
+    return names
 
 
 def _finest_regions(group: DimensionGroup) -> list[str]:
@@ -230,8 +307,8 @@ def temporal_joins(
     for search in searches:
         own = [_timespan(family.choose(search.dimensions).name) for family in search.dimensions.temporal]
         graph.connect([column for column in own if column in elements])
-    for pair in _overlaps_in(where):
-        graph.connect([column for column in pair if column in graph.parent])
+    for op in operations(where, "overlaps"):
+        graph.connect([o for o in op.operands if isinstance(o, ColumnRef) and o in graph.parent])
     components = graph.components()
     if len(components) < 2:
         return ()
@@ -257,16 +334,27 @@ def _timespan(element: str) -> ColumnRef:
     return ColumnRef("element", element, "timespan", "timespan")
 
 
-def _overlaps_in(where: Bound | None) -> Iterator[tuple[ColumnRef, ColumnRef]]:
-    if not isinstance(where, Operation):
-        return
-    if where.name == "overlaps":
-        left, right = where.operands
-        if isinstance(left, ColumnRef) and isinstance(right, ColumnRef):
-            yield left, right
-    else:
-        for operand in where.operands:
-            yield from _overlaps_in(operand)
+def operations(where: Bound | None, name: str) -> Iterator[Operation]:
+    """Find operations in a condition.
+
+    Parameters
+    ----------
+    where : `Bound` or `None`
+        The condition.
+    name : `str`
+        Name of the operation.
+
+    Yields
+    ------
+    operation : `Operation`
+        Each of them, wherever it stands.
+    """
+    if isinstance(where, Operation):
+        if where.name == name:
+            yield where
+        else:
+            for operand in where.operands:
+                yield from operations(operand, name)
 
 
 class _Graph(Generic[T]):

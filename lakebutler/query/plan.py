@@ -11,11 +11,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lakebutler.dimensions.group import DimensionGroup
-from lakebutler.query.expression import Bound, Operation, columns_of, show
+from lakebutler.dimensions.universe import DimensionUniverse
+from lakebutler.query.columns import ColumnRef
+from lakebutler.query.expression import Bound, Operation, columns_of, conjunction, show
 from lakebutler.query.governors import check_governors
-from lakebutler.query.joins import DatasetSearch, check_spatial, choose_elements, temporal_joins
+from lakebutler.query.joins import (
+    DatasetSearch,
+    Listed,
+    choose_elements,
+    related_dimensions,
+    spatial_joins,
+    temporal_joins,
+)
+from lakebutler.query.narrow import conjuncts
 
-__all__ = ["DatasetSearch", "Order", "Plan", "keep_collections", "make_plan"]
+__all__ = ["DatasetSearch", "Order", "Plan", "keep_collections", "make_plan", "sky_keys"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,9 @@ class Plan:
         Dimensions without a table whose values come from another's records.
     overlaps : `tuple` [`Operation`]
         Overlaps in time that hold without being asked for.
+    skies : `tuple` [`Operation`]
+        Overlaps on the sky that are joined: those that hold without being asked
+        for, and those that the condition demands; these are not in ``where``.
     where : `Bound` or `None`
         The condition.
     order_by : `tuple` [`Order`]
@@ -62,6 +75,7 @@ class Plan:
     elements: tuple[str, ...] = ()
     unions: tuple[str, ...] = ()
     overlaps: tuple[Operation, ...] = ()
+    skies: tuple[Operation, ...] = ()
     where: Bound | None = None
     order_by: tuple[Order, ...] = ()
     limit: int | None = None
@@ -123,6 +137,7 @@ class Plan:
         if self.unions:
             lines.append(f"values      {', '.join(self.unions)}")
         lines += [f"overlap     {show(overlap)}" for overlap in self.overlaps]
+        lines += [f"on the sky  {show(sky)}" for sky in self.skies]
         if self.where is not None:
             lines.append(f"where       {show(self.where)}")
         if self.order_by:
@@ -192,14 +207,21 @@ def make_plan(
     names.update(column.owner for column in columns if column.kind == "dimension")
     names.update(n for name in touched for n in universe[name].minimal_group.names)
     names.update(n for search in searches for n in search.dimensions.names)
+    operands = [search.dimensions for search in searches]
     group = universe.conform(names)
+    group = universe.conform([*group.names, *related_dimensions(group, operands)])
     check_governors(where, universe, given)
-    check_spatial(group, [search.dimensions for search in searches])
+    skies = (*spatial_joins(group, operands, where), *_demanded(where))
+    where = conjunction([part for part in conjuncts(where) if not _is_sky(part)])
     overlaps = temporal_joins(group, searches, where)
-    touched.update(c.owner for overlap in overlaps for c in columns_of(overlap) if c.kind == "element")
+    touched = {element} if element is not None else set()
+    bounds = [*overlaps, *(order.column for order in order_by), *conjuncts(where)]
+    touched.update(c.owner for bound in bounds for c in columns_of(bound) if c.kind == "element")
     needed = {*(result.required if skip_implied or element is not None else result.names)}
     needed.update(column.owner for column in columns if column.kind == "dimension")
-    elements, unions = choose_elements(group, searches, touched, needed)
+    listed = [Listed(tuple(search.dimensions.required)) for search in searches]
+    listed += [Listed(sky_keys(sky, universe)) for sky in skies]
+    elements, unions = choose_elements(group, listed, touched, needed)
     plan = Plan(
         dimensions=group,
         result=result,
@@ -207,12 +229,42 @@ def make_plan(
         elements=tuple(elements),
         unions=tuple(unions),
         overlaps=overlaps,
+        skies=skies,
         where=where,
         order_by=tuple(order_by),
         limit=limit,
         element=element,
     )
     return replace(plan, distinct=_may_repeat(plan))
+
+
+def _is_sky(part: Bound) -> bool:
+    return isinstance(part, Operation) and part.name == "sky"
+
+
+def _demanded(where: Bound | None) -> list[Operation]:
+    """Overlaps on the sky that must hold, each once."""
+    parts = (part for part in conjuncts(where) if isinstance(part, Operation) and part.name == "sky")
+    return list(dict.fromkeys(parts))
+
+
+def sky_keys(op: Operation, universe: DimensionUniverse) -> tuple[str, ...]:
+    """Dimensions of the pairs whose regions overlap.
+
+    Parameters
+    ----------
+    op : `Operation`
+        A ``sky`` operation.
+    universe : `DimensionUniverse`
+        The repository's dimensions.
+
+    Returns
+    -------
+    names : `tuple` [`str`]
+        Each once.
+    """
+    owners = (operand.owner for operand in op.operands if isinstance(operand, ColumnRef))
+    return tuple(dict.fromkeys(name for owner in owners for name in universe[owner].required.names))
 
 
 def _may_repeat(plan: Plan) -> bool:

@@ -20,12 +20,14 @@ from lakebutler.ids import uuid_from_int
 from lakebutler.lake.schema import Column, TableSchema
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.sorting import rows_to_table
-from lakebutler.query.direct import Rows, few_rows, suits
-from lakebutler.query.execute import any_rows, batches, count_rows, searchable, select_rows
+from lakebutler.query.direct import Rows
+from lakebutler.query.execute import any_row, batches, count_rows, searchable, select_rows
 from lakebutler.query.explain import why_empty
+from lakebutler.query.expression import Operation
 from lakebutler.query.plan import Plan
 from lakebutler.query.request import Request, split_arguments
 from lakebutler.query.shape import few_answers
+from lakebutler.query.sky import Pairs
 from lakebutler.query.sql import ANSWERS, select_sql
 from lakebutler.registry.schema import dimension_schema, dimension_table
 
@@ -106,19 +108,21 @@ class QueryResults(Generic[T]):
             calibrations answer.
         """
         plan = searchable(self.plan(), self._snapshot)
-        found = few_answers(plan, self._snapshot, self._extra)
+        learnt: dict[Operation, Pairs] = {}
+        found = few_answers(plan, self._snapshot, self._extra, learnt)
         if found is None:
-            return self._checked_table(select_rows(plan, self._snapshot, self._extra))
+            return self._checked_table(select_rows(plan, self._snapshot, self._extra, learnt))
         return rows_table(self._column_types(), *self._checked(found))
 
     def _parts(self) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """Names and rows of the result, a part at a time."""
         plan = searchable(self.plan(), self._snapshot)
-        found = few_answers(plan, self._snapshot, self._extra)
+        learnt: dict[Operation, Pairs] = {}
+        found = few_answers(plan, self._snapshot, self._extra, learnt)
         if found is not None:
             yield self._checked(found)
             return
-        for table in batches(plan, self._snapshot, self._extra, _PART):
+        for table in batches(plan, self._snapshot, self._extra, learnt, _PART):
             part = self._checked_table(table)
             columns = [
                 uuids(c) if n == "id" else c.to_pylist()
@@ -174,10 +178,11 @@ class QueryResults(Generic[T]):
         """
         del exact, discard
         plan = searchable(replace(self._request, order_by=()).plan(skip_implied=True), self._snapshot)
-        found = few_answers(plan, self._snapshot, ("id",) if plan.target is not None else ())
+        learnt: dict[Operation, Pairs] = {}
+        found = few_answers(plan, self._snapshot, ("id",) if plan.target is not None else (), learnt)
         if found is not None:
             return len(self._checked(found)[1])
-        count, answers = count_rows(plan, self._snapshot)
+        count, answers = count_rows(plan, self._snapshot, learnt)
         if answers > 1:
             raise self._ambiguous(answers)
         return count
@@ -199,8 +204,7 @@ class QueryResults(Generic[T]):
         if self._request.limit == 0:
             return False
         plan = searchable(replace(self._request, order_by=()).plan(skip_implied=True), self._snapshot)
-        found = few_rows(plan, self._snapshot) if suits(plan) else None
-        return bool(found.rows) if found is not None else any_rows(plan, self._snapshot)
+        return any_row(plan, self._snapshot)
 
     def explain_no_results(self, execute: bool = True) -> list[str]:
         """Say why there are no rows, one reason a line."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.query.direct import Rows, few_rows, suits
 from lakebutler.query.evaluate import NotHere, Row, compiled
+from lakebutler.query.expression import Operation
 from lakebutler.query.plan import Order, Plan
+from lakebutler.query.sky import Pairs
 from lakebutler.query.sql import ANSWERS
 from lakebutler.registry.schema import dimension_schema
 
@@ -21,7 +23,12 @@ __all__ = ["few_answers"]
 _FIELDS = {"id": "dataset_id"}
 
 
-def few_answers(plan: Plan, snapshot: Snapshot, extra: Sequence[str] = ()) -> Rows | None:
+def few_answers(
+    plan: Plan,
+    snapshot: Snapshot,
+    extra: Sequence[str] = (),
+    learnt: dict[Operation, Pairs] | None = None,
+) -> Rows | None:
     """Answer a query without DuckDB, if it comes down to a few rows.
 
     Parameters
@@ -32,6 +39,8 @@ def few_answers(plan: Plan, snapshot: Snapshot, extra: Sequence[str] = ()) -> Ro
         The state to read.
     extra : sequence of `str`, optional
         Columns of the result's dataset search besides the dimensions.
+    learnt : `dict` [`Operation`, `Pairs`], optional
+        As for `lakebutler.query.direct.few_rows`.
 
     Returns
     -------
@@ -41,7 +50,7 @@ def few_answers(plan: Plan, snapshot: Snapshot, extra: Sequence[str] = ()) -> Ro
     """
     if not suits(plan):
         return None
-    found = few_rows(plan, snapshot)
+    found = few_rows(plan, snapshot, learnt)
     if found is None:
         return None
     try:

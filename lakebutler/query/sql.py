@@ -9,9 +9,11 @@ from typing import Any
 
 from lakebutler.dimensions.arrow import element_columns
 from lakebutler.dimensions.elements import DimensionElement
+from lakebutler.query.columns import ColumnRef
+from lakebutler.query.expression import Operation
 from lakebutler.query.expression_sql import UNBOUNDED, Columns, Parameters, expression, quote
 from lakebutler.query.joins import DatasetSearch
-from lakebutler.query.plan import Order, Plan
+from lakebutler.query.plan import Order, Plan, sky_keys
 from lakebutler.registry.schema import dataset_layout, dimension_schema, dimension_table
 
 __all__ = ["ANSWERS", "Statement", "any_sql", "count_sql", "select_sql"]
@@ -28,7 +30,9 @@ _TYPES = {
     "binary": "BLOB",
     "timestamp": "TIMESTAMPTZ",
 }
-Source = Callable[[str, DatasetSearch | None], str]
+Source = Callable[[str | Operation, DatasetSearch | None], str]
+"""SQL of a relation, from the name of its table or the overlap whose pairs it holds."""
+
 _MANY = 20
 """Search paths of more collections than this are one parameter."""
 
@@ -72,6 +76,9 @@ class _Writer:
             self.columns.searches[search.name] = alias
             provides = {name: f"{alias}.{quote(name)}" for name in search.dimensions.required}
             self._add(self._search(search), alias, provides)
+        for i, op in enumerate(self.plan.skies):
+            keys = sky_keys(op, self.universe)
+            self._add(self.source(op, None), f"s{i}", {name: f"s{i}.{quote(name)}" for name in keys})
         for name in self._join_order():
             element = self.universe[name]
             self.columns.elements[name] = alias = quote(name)
@@ -81,9 +88,22 @@ class _Writer:
             self._add(relation, alias, {n: f"{alias}.{quote(n)}" for n in names})
         for name in self.plan.unions:
             self._add(self._union(name), quote(name), {name: f"{quote(name)}.{quote(name)}"})
+        self.columns.pairs = self._pairs
         sql = "\n".join(self._relations) or "(SELECT 1)"
         bounds = [*self.plan.overlaps, *([self.plan.where] if self.plan.where is not None else [])]
         return sql + (f"\nWHERE {' AND '.join(map(self.expression, bounds))}" if bounds else "")
+
+    def _pairs(self, op: Operation) -> str:
+        """An overlap on the sky that need not hold: looked up among the pairs that do."""
+        have = self.columns.dimensions
+        keys = sky_keys(op, self.universe)
+        same = " AND ".join(f"p.{quote(name)} = {have[name]}" for name in keys) or "true"
+        owners = [operand.owner for operand in op.operands if isinstance(operand, ColumnRef)]
+        unknown = [f"{alias}.region IS NULL" for n in owners if (alias := self.columns.elements.get(n))]
+        found = f"EXISTS (SELECT 1 FROM {self.source(op, None)} AS p WHERE {same})"
+        if not unknown:
+            return found
+        return f"CASE WHEN {' OR '.join(unknown)} THEN NULL ELSE {found} END"
 
     def _join_order(self) -> list[str]:
         """Order in which each table shares a column with what is there, where one can."""
@@ -211,8 +231,25 @@ def _empty(element: DimensionElement) -> str:
     return f"(SELECT {columns} WHERE false)"
 
 
-def _by_name(table: str, _search: DatasetSearch | None) -> str:
-    return quote(table)
+def _by_name(table: str | Operation, _search: DatasetSearch | None) -> str:
+    return quote(sky_name(table) if isinstance(table, Operation) else table)
+
+
+def sky_name(op: Operation) -> str:
+    """Name for the pairs whose regions overlap.
+
+    Parameters
+    ----------
+    op : `Operation`
+        A ``sky`` operation.
+
+    Returns
+    -------
+    name : `str`
+        For a person to read.
+    """
+    owners = (operand.owner if isinstance(operand, ColumnRef) else "region" for operand in op.operands)
+    return "_overlaps_".join(owners)
 
 
 def select_sql(

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import datetime
 import math
+import operator
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from lakebutler.query.expression import Constant
+from lakebutler.query.expression import Bound, Constant, Operation
+from lakebutler.query.geometry import region_of_value
 from lakebutler.query.times import datetime_of, value_of_time
 from lakebutler.query.tree import MAX_INTEGER
 from lakebutler.timespan import Timespan
 
-__all__ = ["constant", "convert", "members"]
+__all__ = ["constant", "convert", "fixed_number", "members"]
 
 
 def constant(value: Any) -> Constant:
@@ -23,7 +25,8 @@ def constant(value: Any) -> Constant:
     Parameters
     ----------
     value
-        A number, string, boolean, `None`, UUID, time, date or timespan; of numpy too.
+        A number, string, boolean, `None`, UUID, time, date, timespan, region or
+        position on the sky; of numpy too.
 
     Returns
     -------
@@ -69,6 +72,13 @@ def constant(value: Any) -> Constant:
         if abs(value) > MAX_INTEGER:
             raise ValueError("the integer does not fit 64 bits")
         return Constant(int(value), "int")
+    return _of_the_sky(value)
+
+
+def _of_the_sky(value: Any) -> Constant:
+    region = region_of_value(value)
+    if region is not None:
+        return Constant(region, "region")
     nanoseconds = value_of_time(value)
     if nanoseconds is not None:
         return Constant(nanoseconds, "time")
@@ -134,3 +144,41 @@ def convert(value: Constant, kind: str) -> Constant | None:
             value_of_time(Time(value.value.replace(tzinfo=None), format="datetime", scale="utc")), "time"
         )
     return None
+
+
+def fixed_number(bound: Bound) -> float | None:
+    """Compute a number that does not depend on a row.
+
+    Parameters
+    ----------
+    bound : `Bound`
+        A number.
+
+    Returns
+    -------
+    value : `float` or `None`
+        `None` if it depends on the row, or is no number.
+    """
+    if isinstance(bound, Constant):
+        return float(bound.value) if bound.type in ("int", "float") else None
+    if not isinstance(bound, Operation):
+        return None
+    values = [fixed_number(operand) for operand in bound.operands]
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
+        return None
+    if bound.name == "negate":
+        return -numbers[0]
+    try:
+        return _ARITHMETIC[bound.name](*numbers)
+    except (KeyError, OverflowError, ZeroDivisionError):
+        return None
+
+
+_ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "%": math.fmod,
+}

@@ -23,12 +23,16 @@ from lakebutler.errors import (
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry.dedupe import repeated
+from lakebutler.registry.overlaps import extend_index
 from lakebutler.registry.schema import dimension_schema, dimension_table
 
 __all__ = ["RecordCache", "check_exist", "expand", "insert_records", "sync_record"]
 
 SMALL = 50
 """Batches up to this size are looked up key by key, larger ones in bulk."""
+
+_LOG_ROWS = 1000
+"""Batches up to this size are handed over as rows, which may stay in the log."""
 
 _CACHE_LIMIT = 20_000
 
@@ -384,10 +388,11 @@ def insert_records(
         change.touch(schema.name, scope)
     if existing:
         change.delete(schema.name, tuple(element.required.names), [keys[i] for i in sorted(existing)])
-    if len(records) <= SMALL:
+    if len(records) <= _LOG_ROWS:
         change.append_rows(schema.name, [record_to_row(element, record) for record in records])
     else:
         change.append_table(schema.name, records_to_table(element, records))
+    extend_index(snapshot, change, element, records, [keys[i] for i in sorted(existing)])
     return change
 
 

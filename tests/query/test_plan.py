@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lakebutler.errors import InvalidQueryError
+from lakebutler.query.expression import show
 from lakebutler.query.plan import Plan, keep_collections
 from tests.query.planning import UNIVERSE, datasets, plan, request, search
 
@@ -67,7 +68,8 @@ def test_implied_values_are_made_equal_even_between_datasets() -> None:
         """,
     )
     found = datasets(search("coadd", "run", result=True), "", search("raw", "run"))
-    assert found.elements == ("physical_filter", "exposure")
+    assert found.elements == ("physical_filter", "exposure", "visit_definition")
+    assert [str(op.operands[0]) for op in found.skies] == ["patch.region"]
     assert found.distinct
 
 
@@ -161,26 +163,49 @@ def test_three_times_that_nothing_relates_are_refused() -> None:
 @pytest.mark.parametrize(
     ("dimensions", "names"),
     [
-        (["visit", "tract"], "'tract' and 'visit'"),
-        (["visit", "detector", "patch"], "'patch' and 'visit_detector_region'"),
-        (["visit", "htm7"], "'visit' and 'htm7'"),
-        (["htm7", "htm9"], "'htm7' and 'htm9'"),
-        (["htm7", "healpix9"], "'healpix9' and 'htm7'"),
-        (["visit", "tract", "htm7"], "'tract' and 'visit' and 'htm7'"),
+        (["visit", "tract"], {"visit", "tract"}),
+        (["visit", "detector", "patch"], {"visit_detector_region", "patch"}),
+        (["visit", "detector", "tract"], {"visit_detector_region", "tract"}),
+        (["visit", "htm7"], {"visit", "htm7"}),
+        (["htm7", "htm9"], {"htm7", "htm9"}),
+        (["htm7", "healpix9"], {"htm7", "healpix9"}),
+        (["exposure", "tract"], {"visit", "tract"}),
+        (["exposure", "detector", "patch"], {"visit_detector_region", "patch"}),
     ],
 )
-def test_regions_that_only_the_sky_relates_are_refused(dimensions: list[str], names: str) -> None:
-    with pytest.raises(InvalidQueryError) as caught:
-        plan(dimensions)
-    assert caught.value.message == f"relating {names} needs a spatial join, which this version does not have"
+def test_the_finest_regions_of_two_families_overlap_without_being_asked(
+    dimensions: list[str], names: set[str]
+) -> None:
+    (sky,) = plan(dimensions).skies
+    assert {str(operand) for operand in sky.operands} == {f"{name}.region" for name in names}
+
+
+def test_what_should_overlap_on_the_sky_must_be_clear() -> None:
+    with pytest.raises(InvalidQueryError, match="not clear what should overlap on the sky"):
+        plan(["visit", "tract", "htm7"])
+    said = "visit.region OVERLAPS tract.region AND visit.region OVERLAPS htm7.region"
+    assert len(plan(["visit", "tract", "htm7"], said).skies) == 2
+
+
+def test_an_overlap_of_the_same_two_takes_the_place_of_the_automatic_one_and_a_coarser_does_not() -> None:
+    dimensions = ["visit", "detector", "patch"]
+    same = plan(dimensions, "patch.region OVERLAPS visit_detector_region.region")
+    assert [show(op) for op in same.skies] == ["(patch.region sky visit_detector_region.region)"]
+    assert same.where is None
+    coarse = plan(dimensions, "visit.region OVERLAPS tract.region")
+    assert len(coarse.skies) == 2
+    either = plan(dimensions, "NOT visit_detector_region.region OVERLAPS patch.region")
+    assert not either.skies
+    assert either.where is not None
 
 
 def test_datasets_that_have_both_relate_their_regions_but_nothing_finer() -> None:
     warps = search("warp", "run", result=True)
-    assert "patch" in datasets(warps, "visit = 3", data_id={"instrument": "A"}).result
-    with pytest.raises(InvalidQueryError, match="spatial join"):
-        datasets(warps, "detector = 3", data_id={"instrument": "A"})
-    assert plan(["exposure", "patch"]).elements == ("physical_filter", "exposure", "patch")
+    found = datasets(warps, "visit = 3", data_id={"instrument": "A"})
+    assert "patch" in found.result
+    assert not found.skies
+    assert len(datasets(warps, "detector = 3", data_id={"instrument": "A"}).skies) == 1
+    assert plan(["visit", "skymap"]).skies == ()
     assert plan(["visit", "skymap"]).unions == ()
 
 
