@@ -33,6 +33,7 @@ from lakebutler.registry.dimension_records import (
     insert_records,
     sync_record,
 )
+from lakebutler.registry.long_paths import NOWHERE, LongPaths
 from lakebutler.registry.schema import DatasetLayout, dataset_layout
 from lakebutler.registry.session import Session
 from lakebutler.timespan import Timespan
@@ -64,6 +65,8 @@ class Registry:
         self.universe = universe
         self.types = dataset_types.DatasetTypes(universe)
         self.records = RecordCache(universe)
+        self._long_paths = LongPaths()
+        self._paths: dict[tuple[str, ...], tuple[Snapshot, list[tuple[str, CollectionType]]]] = {}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -164,13 +167,21 @@ class Registry:
         Returns
         -------
         path : `list` [`tuple` [`str`, `CollectionType`]]
-            Each once, in search order.
+            Each once, in search order; not to be changed.
         """
         snapshot = self.snapshot
-        return [
+        given = tuple(names)
+        known = self._paths.get(given)
+        if known is not None and known[0] is snapshot:
+            return known[1]
+        path = [
             (name, collections.collection_type(snapshot, name))
-            for name in collections.flatten(snapshot, names)
+            for name in collections.flatten(snapshot, given)
         ]
+        if len(self._paths) >= 64:
+            self._paths.clear()
+        self._paths[given] = (snapshot, path)
+        return path
 
     # --------------------------------------------------------------- dimensions
 
@@ -301,7 +312,7 @@ class Registry:
         self,
         dataset_type: DatasetType,
         values: tuple[Any, ...],
-        path: Iterable[tuple[str, CollectionType]],
+        path: Sequence[tuple[str, CollectionType]],
         timespan: Timespan | None = None,
         *,
         file: bool = True,
@@ -314,7 +325,7 @@ class Registry:
             The type.
         values : `tuple`
             Values of its required dimensions.
-        path : iterable of `tuple` [`str`, `CollectionType`]
+        path : sequence of `tuple` [`str`, `CollectionType`]
             Collections in search order, no chains.
         timespan : `Timespan`, optional
             When a calibration must be valid.
@@ -330,7 +341,7 @@ class Registry:
         layout = dataset_layout(dataset_type.dimensions)
         name = dataset_type.nameAndComponent()[0]
         width = None if file else layout.n_reference
-        for collection, kind in path:
+        for collection, kind in self._worth_asking(layout, name, values, path):
             if kind is CollectionType.CALIBRATION:
                 row = calibrations.find_calibration(snapshot, layout, name, collection, values, timespan)
             else:
@@ -345,6 +356,25 @@ class Registry:
                     continue
             return layout, row
         return None
+
+    def _worth_asking(
+        self,
+        layout: DatasetLayout,
+        dataset_type: str,
+        values: tuple[Any, ...],
+        path: Sequence[tuple[str, CollectionType]],
+    ) -> Iterable[tuple[str, CollectionType]]:
+        """The collections of a path that may have a data ID, as far as that is known."""
+        first = self._long_paths.first(self.snapshot, layout, dataset_type, path, values)
+        if first is None:
+            return path
+        calibrations_of = [part for part in path if part[1] is CollectionType.CALIBRATION]
+        if first == NOWHERE:
+            return calibrations_of
+        if not calibrations_of:
+            return path[first:]
+        before = [part for part in path[:first] if part[1] is CollectionType.CALIBRATION]
+        return [*before, *path[first:]]
 
     def row_of(self, ref: DatasetRef) -> tuple[DatasetLayout, tuple[Any, ...]]:
         """Find the row of a dataset.
