@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.datasets.storage_class import StorageClass, StorageClassFactory
+from lakebutler.datastore.constraints import Constraints
 from lakebutler.datastore.files import Content, Files, checksum_of
 from lakebutler.datastore.ingest import Ingest, Ingested, ingest_files
 from lakebutler.datastore.local import LocalFiles, open_regular
@@ -31,6 +32,7 @@ from lakebutler.datastore.read import (
     make_plan,
     missing,
     read_object,
+    with_provenance,
 )
 from lakebutler.datastore.records import FileRecord
 from lakebutler.datastore.template import FileTemplate, default_path, parse_template
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Datastore"]
 
-SETTINGS = ("formatters", "private", "templates", "verify")
+SETTINGS = ("constraints", "formatters", "private", "templates", "verify")
 """What the section ``datastore`` of a repository's configuration may have."""
 
 REMOTE_IN_MEMORY = 256 << 20
@@ -68,7 +70,7 @@ class Datastore:
         Options for fsspec where the root is a URL.
     config : mapping, optional
         Section ``datastore`` of the repository's configuration: ``templates`` and
-        ``formatters`` by dataset type and the like (`Overrides`), ``private`` (new
+        ``formatters`` by dataset type and the like (`Overrides`), `Constraints`, ``private`` (new
         files are for their owner only), ``verify`` (check sums on reading).
     allow_external : `bool` or sequence of `str`, optional
         Directories and URI prefixes outside the repository from which its datasets
@@ -102,6 +104,7 @@ class Datastore:
         self._options = dict(storage_options or {})
         self._trust = trust is True
         self._verify = config.get("verify", True) is not False
+        self._constraints = Constraints(config.get("constraints"))
         self._templates: Overrides[FileTemplate] = Overrides(
             config.get("templates"), parse_template, "templates"
         )
@@ -165,13 +168,14 @@ class Datastore:
         StorageError
             Raised if the file cannot be written; nothing is left behind then.
         """
+        self._constraints.require((ref,))
         storage_class, formatters, keys = self._writer(ref)
         obj = storage_class.coerce(obj)
         problem: FileFormatError | None = None
         for formatter, key in zip(formatters, keys, strict=True):
             buffer = io.BytesIO()
             try:
-                formatter.write(_with_provenance(formatter, obj, ref, provenance), buffer)
+                formatter.write(with_provenance(formatter, obj, ref, provenance), buffer)
             except FileFormatError as exc:
                 problem = problem or exc
                 continue
@@ -233,6 +237,8 @@ class Datastore:
         StorageError
             Raised if a file cannot be brought in; nothing is left behind then.
         """
+        if self._constraints:
+            self._constraints.require(ref for file in files for ref in file.refs)
         store = Ingest(
             self._files,
             self._name,
@@ -577,14 +583,6 @@ class Datastore:
             except (FileFormatError, TypeError) as exc:
                 problems.append(f"{dataset_type.name}: {getattr(exc, 'message', exc)}")
         return problems
-
-
-def _with_provenance(formatter: Formatter, obj: Any, ref: Any, provenance: Any) -> Any:
-    if provenance is None or formatter.provenance_style is None:
-        return obj
-    prefix, separator = formatter.provenance_style
-    facts = provenance.to_flat_dict(ref, prefix=prefix, sep=separator, simple_types=True)
-    return formatter.with_provenance(obj, facts)
 
 
 def _open_local(place: str, memory: int) -> Content:

@@ -22,7 +22,7 @@ from lakebutler.errors import (
 from lakebutler.formatters.factory import formatter_class, get_formatter, parse_key
 from lakebutler.formatters.formatter import Formatter, Source
 
-__all__ = ["Plan", "Verifier", "describe", "make_plan", "read_object"]
+__all__ = ["Plan", "Verifier", "describe", "make_plan", "read_object", "with_provenance"]
 
 IN_MEMORY = 32 << 20
 """Local files up to this size, in bytes, are read into memory at once."""
@@ -330,3 +330,29 @@ def _scratch(content: Content, place: str) -> Path:
 
 
 _directory: Any = None
+
+
+def with_provenance(formatter: Formatter, obj: Any, ref: Any, provenance: Any) -> Any:
+    """Put provenance into an object that is to be written, where its format can.
+
+    Parameters
+    ----------
+    formatter : `Formatter`
+        Writes it.
+    obj : `object`
+        What is written.
+    ref : `DatasetRef`
+        The dataset.
+    provenance : `DatasetProvenance` or `None`
+        Where it comes from.
+
+    Returns
+    -------
+    obj : `object`
+        The object, or a copy with the provenance.
+    """
+    if provenance is None or formatter.provenance_style is None:
+        return obj
+    prefix, separator = formatter.provenance_style
+    facts = provenance.to_flat_dict(ref, prefix=prefix, sep=separator, simple_types=True)
+    return formatter.with_provenance(obj, facts)
