@@ -385,7 +385,11 @@ CONFIGS = {
         f"    {line}\n" for line in yaml_bomb("x").splitlines()
     ),
     "bomb-description": "description:\n" + "".join(f"  {line}\n" for line in yaml_bomb("x").splitlines()),
+    "bomb-value": "datastore: {templates: {note: [&a [l, l, l, l, l, l, l, l, l, l], "
+    + ", ".join(f"&{c} [{', '.join([f'*{b}'] * 10)}]" for b, c in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]}}",
     "deep": "[" * 50_000,
+    "deep-dashes": "- " * 100_000,
     "deep-map": "{a: " * 3000 + "1" + "}" * 3000,
     "list": "[1, 2]",
     "number": "5",

@@ -89,7 +89,7 @@ class Watch:
                 self.seen.append(f"import {arguments[0]}")
         elif event in WRITES:
             for place in arguments[:2]:
-                if isinstance(place, str | bytes) and not self._inside(place, self.places):
+                if isinstance(place, str | bytes) and not self._inside(place, self.places, follow=False):
                     self.seen.append(f"{event} {place!r:.200}")
         elif event in FORBIDDEN and not (event == "ctypes.dlopen" and arguments[0] is None):
             self.seen.append(f"{event} {arguments!r:.200}")
@@ -97,18 +97,22 @@ class Watch:
     def _open(self, path: Any, mode: Any, flags: int) -> None:
         if not isinstance(path, str | bytes):
             return
-        text = os.fsdecode(path)
-        if text.startswith(HARMLESS) or self._inside(text, self.places):
+        text, follow = os.fsdecode(path), not flags & os.O_NOFOLLOW
+        if text.startswith(HARMLESS) or self._inside(text, self.places, follow=follow):
             return
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         if writes or not self._inside(text, self.readable):
             self.seen.append(f"open {text!r:.200} {flags:#x}")
 
     @staticmethod
-    def _inside(path: str | bytes, places: tuple[str, ...]) -> bool:
+    def _inside(path: str | bytes, places: tuple[str, ...], *, follow: bool = True) -> bool:
+        """Whether a path leads below a place; without ``follow`` its last part may be a link."""
         text = os.fsdecode(path)
         with contextlib.suppress(ValueError, OSError):
-            text = os.path.realpath(text)
+            if follow:
+                text = os.path.realpath(text)
+            else:
+                text = os.path.join(os.path.realpath(os.path.dirname(text)), os.path.basename(text))
         return any(text == place or text.startswith(place + "/") for place in places)
 
 
