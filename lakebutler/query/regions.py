@@ -17,7 +17,7 @@ from typing import Any
 
 from lakebutler.query.geometry import overlapping
 
-__all__ = ["Regions", "overlapping_pairs", "tested_pairs"]
+__all__ = ["Regions", "overlapping_pairs", "kept_pairs"]
 
 _MARGIN = 1e-10
 """Sine of an angle: below it, rounding could decide."""
@@ -151,7 +151,7 @@ def overlapping_pairs(a: Regions, b: Regions) -> tuple[Any, Any]:
             twos.append(mine[two])
     if not ones:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return tested_pairs(a, b, np.concatenate(ones), np.concatenate(twos), near=True)
+    return kept_pairs(a, b, np.concatenate(ones), np.concatenate(twos), near=True)
 
 
 _SIDE = 2**16
@@ -169,7 +169,7 @@ def _cells(regions: Regions, size: float) -> dict[int, Any]:
     return dict(zip(names.tolist(), np.split(order, starts[1:]), strict=True))
 
 
-def tested_pairs(a: Regions, b: Regions, i: Any, j: Any, *, near: bool) -> tuple[Any, Any]:
+def kept_pairs(a: Regions, b: Regions, i: Any, j: Any, *, near: bool) -> tuple[Any, Any]:
     """Keep the pairs that overlap.
 
     Parameters

@@ -14,7 +14,7 @@ from lakebutler.lake.select import Allowed
 from lakebutler.query.expression import Operation
 from lakebutler.query.expression_sql import quote
 from lakebutler.query.plan import sky_keys
-from lakebutler.query.regions import Regions, tested_pairs
+from lakebutler.query.regions import Regions, kept_pairs
 from lakebutler.query.sky import Pairs, Side, few_pairs, sides
 from lakebutler.query.skyindex import index_table
 from lakebutler.registry.overlaps import overlap_schema
@@ -103,7 +103,7 @@ def _all_pairs(snapshot: Snapshot, left: Side, right: Side, allowed: Mapping[str
     found = engine.run(snapshot, sql, tables)
     regions = [Regions(data.column("region").to_pylist()) for data in records]
     numbers = (found.column(name).to_numpy() for name in ("a", "b"))
-    one, two = (pa.array(values) for values in tested_pairs(*regions, *numbers, near=False))
+    one, two = (pa.array(values) for values in kept_pairs(*regions, *numbers, near=False))
     return Pairs(records[0].select(list(left.keys)).take(one), records[1].select(list(right.keys)).take(two))
 
 
