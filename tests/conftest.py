@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 KNOWN_SKIPS = (
     "full size; run with --full",
     "no shared inputs at",
+    "needs root to mount a small disk",
     "no strace, or it may not trace",
     "lsst-daf-butler is needed",
     "psycopg is needed",
