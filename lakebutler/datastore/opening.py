@@ -38,6 +38,8 @@ def open_files(root: str, options: Mapping[str, Any], *, private: bool) -> Files
         return open_container_files(root, options)
     if not remote:
         return LocalFiles(root, private=private)
+    from lakebutler.datastore.cache import CachedFiles, cache_of_user
     from lakebutler.datastore.objects import ObjectFiles
 
-    return ObjectFiles(root, options)
+    cache = cache_of_user()
+    return ObjectFiles(root, options) if cache is None else CachedFiles(root, options, cache)
