@@ -347,6 +347,11 @@ class ButlerRegistry(AskingRegistry):
         -------
         data_id : `DataCoordinate`
             With implied values and records.
+
+        Notes
+        -----
+        A text in the place of a number is looked up as an alternate key:
+        ``detector="R22_S11"``.
         """
         universe = self._registry.universe
         group = universe.conform(dimensions) if dimensions is not None else None
@@ -363,6 +368,10 @@ class ButlerRegistry(AskingRegistry):
                     value = self._butler._defaults.governor(self._registry, governor)
                     if value is not None:
                         values[governor] = value
+        if any(isinstance(v, str) and _is_number(universe, name) for name, v in values.items()):
+            wanted = universe.conform([n for n in values if n in universe.dimensions])
+            kind = DatasetType("any", group if group is not None else wanted, "StructuredDataDict")
+            values = dict(self._butler._resolve(kind, values, {})[0].mapping)
         standard = DataCoordinate.standardize(values, dimensions=group, universe=universe)
         return self._registry.expand(standard, records)
 
@@ -496,5 +505,10 @@ class ButlerRegistry(AskingRegistry):
         kind = self._registry.dataset_type(datasetType)
         chosen = None
         if dataIds is not None:
-            chosen = [DataCoordinate.standardize(d, dimensions=kind.dimensions) for d in dataIds]
+            chosen = [self._butler._resolve(kind, data_id, {})[0] for data_id in dataIds]
         self._registry.decertify(collection, kind, timespan, chosen)
+
+
+def _is_number(universe: DimensionUniverse, name: str) -> bool:
+    """Whether a dimension's values are numbers, so that a text is another key of it."""
+    return name in universe.dimensions.names and universe.dimensions[name].primary_key.type == "int"

@@ -223,3 +223,15 @@ def test_a_repository_is_found_by_its_label(
     assert Butler.get_known_repos() == {"inline"}
     assert Butler.has_repo_config(local.url)
     assert not Butler.has_repo_config(tmp_path)
+
+
+def test_alternate_keys_are_taken_wherever_a_data_id_is(filled: Butler) -> None:
+    named = {"instrument": CAM, "detector": "R22_S11"}
+    assert filled.registry.expandDataId(named)["detector"] == 1
+    assert filled.registry.expandDataId(named, dimensions=["detector"]).hasRecords()
+    assert [ref.dataId["detector"] for ref in filled.query_datasets("bias", **named)] == [1]
+    filled.registry.decertify("calib", "bias", Timespan(None, None), dataIds=[named])
+    left = filled.registry.queryDatasetAssociations("bias", "calib")
+    assert [one.ref.dataId["detector"] for one in left] == [0]
+    (ref,) = filled.registry.insertDatasets("flat", [named | {"physical_filter": "Cam1-g"}])
+    assert ref.dataId["detector"] == 1
