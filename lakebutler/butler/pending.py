@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datastore.datastore import Datastore
 from lakebutler.datastore.paths import stored_path_problem
-from lakebutler.errors import CommitUnknownError, StorageError
+from lakebutler.errors import CommitUnknownError, RepositoryError, StorageError
 from lakebutler.lake.tags import tagged_versions
 from lakebutler.registry.dataset_rows import FileRow
 from lakebutler.registry.registry import Registry
@@ -63,6 +64,12 @@ class Batch:
             yield from zip(self.refs[::step], self.files[::step], strict=True)
 
 
+class _OfThread(threading.local):
+    """What one thread has done."""
+
+    batches: list[Batch] | None = None
+
+
 class Pending:
     """What the open transaction of a butler, or its only operation, has done to files.
 
@@ -77,7 +84,14 @@ class Pending:
     def __init__(self, datastore: Datastore, registry: Registry) -> None:
         self._datastore = datastore
         self._registry = registry
-        self._batches: list[Batch] = []
+        self._mine = _OfThread()
+
+    @property
+    def _batches(self) -> list[Batch]:
+        batches = self._mine.batches
+        if batches is None:
+            batches = self._mine.batches = []
+        return batches
 
     def add(self, batch: Batch) -> None:
         """Note what an operation did."""
@@ -105,7 +119,8 @@ class Pending:
         self._datastore.finish(moves)
         doomed = [path for batch in batches for path in batch.doomed]
         if doomed:
-            self._remove(self._unneeded(doomed))
+            with suppress(RepositoryError):  # the commit has landed; what stays behind is an orphan
+                self._remove(self._unneeded(doomed))
 
     def _unneeded(self, doomed: Sequence[str]) -> list[str]:
         """Those of some files that neither the newest version nor one with a tag refers to."""

@@ -33,6 +33,7 @@ from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.state import Head, LakeState
 from lakebutler.lake.storage import Storage
 from lakebutler.lake.tags import tagged_versions
+from lakebutler.lake.together import Together
 from lakebutler.lake.views import View, ViewWriter
 from lakebutler.lake.writer import FileWriter
 
@@ -69,6 +70,7 @@ class Lake:
         storage.belongs_to(format.repo_id)
         self._view_writer = ViewWriter(storage, views)
         self._mutex = threading.RLock()
+        self._together = Together(self._mutex, self._commit_alone)
         self._segments = SegmentStore(storage)
         self._state = LakeState(self._segments)
         self._footprints: dict[int, tuple[Sequence[Action], Mapping[str, TableSchema]]] = {}
@@ -261,6 +263,7 @@ class Lake:
         message: str = "",
         base: Snapshot | None = None,
         change: Change | None = None,
+        together: bool = False,
     ) -> Snapshot:
         """Make the next version.
 
@@ -277,6 +280,9 @@ class Lake:
         base, change : optional
             A change that was built already, and the snapshot it was built on;
             ``build`` is then called only if it has to be built again.
+        together : `bool`, optional
+            Whether this may become one version with what other threads of this process
+            commit at the same time under the same verb and message; for small changes.
 
         Returns
         -------
@@ -293,6 +299,18 @@ class Lake:
             Raised if the storage refuses; nothing was committed.
         """
         check_writable(self.storage, self.format)
+        if together and change is None:
+            return self._together.commit(build, op, message)
+        return self._commit_alone(build, op, message, base, change)
+
+    def _commit_alone(
+        self,
+        build: Callable[[Snapshot], Change | None],
+        op: str,
+        message: str,
+        base: Snapshot | None = None,
+        change: Change | None = None,
+    ) -> Snapshot:
         with self._mutex:
             attempt = Attempt(self, build, op, message, base, change)
             snapshot = attempt.run()

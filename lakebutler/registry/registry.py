@@ -287,7 +287,7 @@ class Registry:
             check_exist(snapshot, self.records, ref.datasetType.dimensions, [ref.dataId.required_values])
             return datasets.insert_one(snapshot, ref, file, when, new_id=new_id)
 
-        self.session.execute(build, op=op)
+        self.session.execute(build, op=op, together=True)
 
     def present(self, refs: Sequence[DatasetRef]) -> set[int]:
         """Positions of the datasets that are there already, under the same ID, with files.

@@ -13,6 +13,7 @@ held while a user thinks, and no savepoint is needed.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn, cast
@@ -36,6 +37,14 @@ class _Open:
     working: Snapshot
     steps: list[tuple[Build, Change]] = field(default_factory=list)
     op: str = ""
+
+
+class _OfThread(threading.local):
+    """What one thread does on the session: no other joins its transaction."""
+
+    open: _Open | None = None
+    held: Snapshot | None = None
+    holds: int = 0
 
 
 class _Closed:
@@ -68,9 +77,7 @@ class Session:
         self.writeable = writeable and pinned is None
         self.note = ""
         self._pinned = pinned
-        self._open: _Open | None = None
-        self._held: Snapshot | None = None
-        self._holds = 0
+        self._mine = _OfThread()
 
     @property
     def closed(self) -> bool:
@@ -88,7 +95,7 @@ class Session:
         if self.closed:
             return False
         self.lake = cast("Lake", _Closed())
-        self._pinned = self._held = None
+        self._pinned = self._mine.held = None
         return True
 
     @property
@@ -99,17 +106,17 @@ class Session:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
-        return self._open is not None
+        return self._mine.open is not None
 
     @property
     def snapshot(self) -> Snapshot:
         """The state to read: the working state of the open transaction, else the newest."""
-        if self._open is not None:
-            return self._open.working
+        if self._mine.open is not None:
+            return self._mine.open.working
         if self._pinned is not None:
             return self._pinned
-        if self._held is not None:
-            return self._held
+        if self._mine.held is not None:
+            return self._mine.held
         return self.lake.snapshot()
 
     @contextlib.contextmanager
@@ -126,16 +133,16 @@ class Session:
         snapshot : `Snapshot`
             The state that reads in the block see; own changes move it on.
         """
-        if self._holds == 0:
-            fresh = refresh or self._open is not None or self._pinned is not None
-            self._held = self.snapshot if fresh else self.lake.snapshot(refresh=False)
-        self._holds += 1
+        if self._mine.holds == 0:
+            fresh = refresh or self._mine.open is not None or self._pinned is not None
+            self._mine.held = self.snapshot if fresh else self.lake.snapshot(refresh=False)
+        self._mine.holds += 1
         try:
             yield self.snapshot
         finally:
-            self._holds -= 1
-            if self._holds == 0:
-                self._held = None
+            self._mine.holds -= 1
+            if self._mine.holds == 0:
+                self._mine.held = None
 
     def require_writeable(self, what: str) -> None:
         """Refuse a change on a read-only butler.
@@ -160,7 +167,7 @@ class Session:
                 f"cannot {what}: the butler is opened read-only", hint="open it with writeable=True"
             )
 
-    def execute(self, build: Build, *, op: str, message: str = "") -> None:
+    def execute(self, build: Build, *, op: str, message: str = "", together: bool = False) -> None:
         """Do an operation, now or with the open transaction.
 
         Parameters
@@ -172,19 +179,21 @@ class Session:
             The verb to record.
         message : `str`, optional
             A line to record with it.
+        together : `bool`, optional
+            Whether it may share a commit with other threads; see `Lake.commit`.
         """
         self.require_writeable(op)
-        if self._open is None:
-            snapshot = self.lake.commit(build, op=op, message=message or self.note)
-            if self._held is not None:
-                self._held = snapshot
+        if self._mine.open is None:
+            snapshot = self.lake.commit(build, op=op, message=message or self.note, together=together)
+            if self._mine.held is not None:
+                self._mine.held = snapshot
             return
-        change = build(self._open.working)
+        change = build(self._mine.open.working)
         if change is None:
             return
-        self._open.working = self._open.working.apply(change)
-        self._open.steps.append((build, change))
-        self._open.op = self._open.op or op
+        self._mine.open.working = self._mine.open.working.apply(change)
+        self._mine.open.steps.append((build, change))
+        self._mine.open.op = self._mine.open.op or op
 
     @contextlib.contextmanager
     def transaction(self, *, message: str = "") -> Iterator[None]:
@@ -201,21 +210,21 @@ class Session:
         goes on if the caller handles the error.
         """
         self.require_writeable("open a transaction")
-        if self._open is not None:
+        if self._mine.open is not None:
             with self._inner():
                 yield
             return
         base = self.lake.snapshot()
-        self._open = _Open(base=base, working=base)
+        self._mine.open = _Open(base=base, working=base)
         try:
             yield
             self._commit(message)
         finally:
-            self._open = None
+            self._mine.open = None
 
     @contextlib.contextmanager
     def _inner(self) -> Iterator[None]:
-        outer = self._open
+        outer = self._mine.open
         assert outer is not None
         mark = (outer.working, len(outer.steps), outer.op)
         try:
@@ -226,7 +235,7 @@ class Session:
             raise
 
     def _commit(self, message: str) -> None:
-        opened = self._open
+        opened = self._mine.open
         assert opened is not None
         if not opened.steps:
             return
@@ -249,5 +258,5 @@ class Session:
         snapshot = self.lake.commit(
             replay, op=op, message=message or self.note, base=opened.base, change=whole
         )
-        if self._held is not None:
-            self._held = snapshot
+        if self._mine.held is not None:
+            self._mine.held = snapshot
