@@ -88,7 +88,7 @@ def ingest(transfer: str, first: int, count: int) -> Step:
 
 
 def refs_of(butler: Butler, *numbers: int, kind: str = "kind") -> list[DatasetRef]:
-    found = butler.query_datasets(kind, RUN, explain=False)
+    found = butler.query_datasets(kind, RUN, explain=False) if butler.collections.query(RUN) else []
     return [ref for ref in found if ref.dataId["detector"] in numbers]
 
 
@@ -103,6 +103,14 @@ def certify(butler: Butler, _: Path) -> None:
 def remove(butler: Butler, _: Path) -> None:
     refs = refs_of(butler, 1)
     butler._session.execute(lambda snapshot: remove_datasets(snapshot, refs), op="remove")
+
+
+def prune(butler: Butler, _: Path) -> None:
+    butler.pruneDatasets(refs_of(butler, 1, 2), unstore=True, purge=True)
+
+
+def remove_run(butler: Butler, _: Path) -> None:
+    butler.removeRuns([RUN])
 
 
 def compact(butler: Butler, _: Path) -> None:
@@ -134,6 +142,7 @@ SCENARIOS: dict[str, list[Step]] = {
     "checkpoint": [put(5), checkpoint, put(6)],
     "compact": [compact, put(5), compact],
     "remove and clean up": [remove, clean],
+    "prune": [prune, remove_run],
     "vacuum": [remove, checkpoint, forget_the_past],
     "restore": [remove, lambda butler, _: butler.restore(4), chain],
     "tag": [lambda butler, _: butler.tag("dr1", 3), lambda butler, _: butler.delete_tag("dr1")],
@@ -253,8 +262,9 @@ class World:
     def _go_on(self, place: Path, sources: Path, done: int) -> list[str]:
         """The rest of the scenario can be played by who comes next."""
         try:
-            with Butler(str(place), run=RUN, writeable=True) as butler:
-                for step in self.steps[done:]:
+            rest = self.steps[done:]
+            with Butler(str(place), run=RUN if rest else None, writeable=True) as butler:
+                for step in rest:
                     step(butler, sources)
         except ButlerError as exc:
             return [f"it cannot go on: {exc!r}"]

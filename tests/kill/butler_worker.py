@@ -21,7 +21,6 @@ from typing import Any
 from lakebutler import Butler, DatasetRef, FileDataset
 from lakebutler.butler.maintenance import collect_garbage, vacuum
 from lakebutler.errors import ConflictingDefinitionError
-from lakebutler.registry.datasets import remove_datasets
 
 BATCH = 20
 MODES = ("put", "ingest", "transaction", "prune", "gc", "compact", "vacuum")
@@ -103,12 +102,12 @@ def tend(butler: Butler, run: str, mode: str, number: int, size: int, acks: Conn
 
 
 def remove(butler: Butler, run: str, first: int, size: int) -> None:
-    """Take datasets out of the repository; their files are left to the garbage collector."""
+    """Remove datasets, and their files."""
     wanted = set(range(first, first + size))
     found = butler.query_datasets("kill", run, explain=False)
     refs = [ref for ref in found if int(ref.dataId["detector"]) in wanted]
     assert len(refs) == size
-    butler._session.execute(lambda snapshot: remove_datasets(snapshot, refs), op="remove")
+    butler.pruneDatasets(refs, unstore=True, purge=True)
 
 
 def put_one(butler: Butler, run: str, number: int) -> None:
