@@ -44,6 +44,8 @@ class YamlFormatter(Formatter):
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
         try:
             text = yaml.dump(_plain(simple(obj)), Dumper=dumper, sort_keys=False, allow_unicode=True)
+        except UnicodeEncodeError as exc:
+            raise FileFormatError(f"YAML cannot hold this object: {exc}") from None
         except (yaml.YAMLError, TypeError, RecursionError) as exc:
             reason = " ".join(str(part) for part in exc.args) or type(exc).__name__
             raise FileFormatError(f"YAML cannot hold this object: {reason}") from None

@@ -70,7 +70,7 @@ def check_tag_name(name: str) -> str:
     """
     hint = "letters, digits and _ . + - /, at most 200, and not to be read as a version or a time"
     if not _NAME.match(name) or name.isdigit() or _is_time(name):
-        raise NameRuleError(f"{name!r} cannot be the name of a tag", hint=hint)
+        raise NameRuleError(f"{name!r:.120} cannot be the name of a tag", hint=hint)
     return name
 
 
