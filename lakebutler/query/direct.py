@@ -18,7 +18,7 @@ from lakebutler.lake.select import Allowed, estimate, select
 from lakebutler.query.evaluate import NotHere, Row, compiled, name_of, supported
 from lakebutler.query.expression import Bound, Operation, columns_of
 from lakebutler.query.expression_sql import UNBOUNDED
-from lakebutler.query.joins import DatasetSearch
+from lakebutler.query.joins import DatasetSearch, Upload
 from lakebutler.query.narrow import conjuncts, narrowed
 from lakebutler.query.plan import Plan, sky_keys
 from lakebutler.query.sky import Pairs, few_pairs, sides
@@ -158,7 +158,7 @@ class _Records(_Relation):
         table = dimension_table(element.name)
         super().__init__(table if table in tables else None, element.required.names)
         self.whole = plan.element == element.name
-        bounds = [*plan.overlaps, *(order.column for order in plan.order_by)]
+        bounds = [*plan.overlaps, *plan.columns, *(order.column for order in plan.order_by)]
         if plan.where is not None:
             bounds.append(plan.where)
         used = (c for bound in bounds for c in columns_of(bound))
@@ -195,6 +195,24 @@ class _Records(_Relation):
             values = [row[i] if j < 0 else (None if row[i] is None else (row[i], row[j])) for i, j in plain]
             made.append((*values, row) if self.whole else tuple(values))
         return Rows(self.names, made)
+
+
+class _Given(_Relation):
+    """Data IDs that the caller gave."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(None, tuple(upload.dimensions.required))
+        self.names = self.keys
+        self.missing = False
+        self.upload = upload
+
+    def size(self, snapshot: Snapshot, allowed: dict[str, Allowed]) -> int:
+        """How many were given."""
+        return len(self.upload.rows)
+
+    def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
+        rows = self.upload.rows
+        return Rows(self.names, list(rows)) if len(rows) <= most else None
 
 
 class _Union(_Relation):
@@ -266,6 +284,7 @@ class _Answer:
         tables = snapshot.schemas()
         self.relations: list[_Relation] = [_Datasets(plan, search, tables) for search in plan.searches]
         self.relations += [_Records(plan, universe[name], tables) for name in plan.elements]
+        self.relations += [_Given(upload) for upload in plan.uploads]
         self.relations += [_Sky(plan, op, tables, learnt) for op in plan.skies]
         for name in plan.unions:
             target = universe.dimensions[name].implied_union_target

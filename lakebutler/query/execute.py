@@ -12,10 +12,11 @@ from lakebutler.errors import InvalidQueryError
 from lakebutler.lake import engine
 from lakebutler.lake.relation import relation
 from lakebutler.lake.select import Allowed
+from lakebutler.lake.sorting import rows_to_table
 from lakebutler.query.direct import few_rows, suits
 from lakebutler.query.expression import Operation
 from lakebutler.query.expression_sql import quote
-from lakebutler.query.joins import DatasetSearch
+from lakebutler.query.joins import DatasetSearch, Upload
 from lakebutler.query.narrow import narrowed
 from lakebutler.query.plan import Plan, keep_collections
 from lakebutler.query.sky import Pairs
@@ -44,9 +45,11 @@ class _Sources:
     tables: dict[str, pa.Table] = field(default_factory=dict)
     _made: dict[Any, str] = field(default_factory=dict)
 
-    def __call__(self, table: str | Operation, search: DatasetSearch | None) -> str:
+    def __call__(self, table: str | Operation | Upload, search: DatasetSearch | None) -> str:
         if isinstance(table, Operation):
             return self._pairs(table)
+        if isinstance(table, Upload):
+            return self._given(table)
         key: Any = (table, search.name, search.path) if search is not None else (table,)
         if key not in self._made:
             scopes = None
@@ -65,6 +68,20 @@ class _Sources:
             self.tables[name] = pairs_table(self.snapshot, op, universe, self.allowed, known)
             self._made[op] = quote(name)
         return self._made[op]
+
+    def _given(self, upload: Upload) -> str:
+        if upload not in self._made:
+            name = f"s{len(self._made)}#given"
+            names = tuple(upload.dimensions.required)
+            schema = dataset_layout(upload.dimensions).schema
+            if names:
+                self.tables[name] = rows_to_table(schema, upload.rows, names)
+            else:
+                import pyarrow as pa
+
+                self.tables[name] = pa.table({"one": pa.array([1] * len(upload.rows), pa.int8())})
+            self._made[upload] = quote(name)
+        return self._made[upload]
 
     @cached_property
     def allowed(self) -> dict[str, Allowed]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lakebutler.collections.collection import CollectionType
 from lakebutler.dimensions.elements import DimensionElement
@@ -17,6 +17,7 @@ from lakebutler.query.expression import Bound, Operation
 __all__ = [
     "DatasetSearch",
     "Listed",
+    "Upload",
     "choose_elements",
     "operations",
     "related_dimensions",
@@ -76,6 +77,22 @@ class Listed:
     """
 
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """Data IDs that a caller gave.
+
+    Attributes
+    ----------
+    dimensions : `DimensionGroup`
+        Their dimensions.
+    rows : `tuple` [`tuple`]
+        Required values of each, each once.
+    """
+
+    dimensions: DimensionGroup
+    rows: tuple[tuple[Any, ...], ...]
 
 
 # -------------------------------------------------------------------- records
@@ -270,7 +287,10 @@ def _finest_regions(group: DimensionGroup) -> list[str]:
 
 
 def temporal_joins(
-    group: DimensionGroup, searches: Sequence[DatasetSearch], where: Bound | None
+    group: DimensionGroup,
+    searches: Sequence[DatasetSearch],
+    where: Bound | None,
+    operands: Sequence[DimensionGroup] = (),
 ) -> tuple[Operation, ...]:
     """Find the overlaps in time that hold without being asked for.
 
@@ -286,6 +306,8 @@ def temporal_joins(
         Dataset searches.
     where : `Bound` or `None`
         The condition.
+    operands : sequence of `DimensionGroup`, optional
+        Dimensions of what else is joined already.
 
     Returns
     -------
@@ -304,8 +326,8 @@ def temporal_joins(
         if s.has_validity and not s.dimensions.temporal
     ]
     graph = _Graph([*elements, *calibrations])
-    for search in searches:
-        own = [_timespan(family.choose(search.dimensions).name) for family in search.dimensions.temporal]
+    for operand in (*(search.dimensions for search in searches), *operands):
+        own = [_timespan(family.choose(operand).name) for family in operand.temporal]
         graph.connect([column for column in own if column in elements])
     for op in operations(where, "overlaps"):
         graph.connect([o for o in op.operands if isinstance(o, ColumnRef) and o in graph.parent])

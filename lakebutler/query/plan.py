@@ -18,6 +18,7 @@ from lakebutler.query.governors import check_governors
 from lakebutler.query.joins import (
     DatasetSearch,
     Listed,
+    Upload,
     choose_elements,
     related_dimensions,
     spatial_joins,
@@ -57,6 +58,10 @@ class Plan:
     skies : `tuple` [`Operation`]
         Overlaps on the sky that are joined: those that hold without being asked
         for, and those that the condition demands; these are not in ``where``.
+    uploads : `tuple` [`Upload`]
+        Data IDs that the caller gave.
+    columns : `tuple` [`ColumnRef`]
+        Fields of the result besides its dimensions.
     where : `Bound` or `None`
         The condition.
     order_by : `tuple` [`Order`]
@@ -76,6 +81,8 @@ class Plan:
     unions: tuple[str, ...] = ()
     overlaps: tuple[Operation, ...] = ()
     skies: tuple[Operation, ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    columns: tuple[ColumnRef, ...] = ()
     where: Bound | None = None
     order_by: tuple[Order, ...] = ()
     limit: int | None = None
@@ -117,7 +124,7 @@ class Plan:
         uses : `bool`
             True if its fields are in the condition, the order or an overlap.
         """
-        bounds = [*self.overlaps, *(order.column for order in self.order_by)]
+        bounds = [*self.overlaps, *self.columns, *(order.column for order in self.order_by)]
         if self.where is not None:
             bounds.append(self.where)
         return any(c.kind == "dataset" and c.owner == search.name for b in bounds for c in columns_of(b))
@@ -132,6 +139,7 @@ class Plan:
             path = ", ".join(name for name, _ in search.path)
             first = ", first found" if search.is_result and search.find_first else ""
             lines.append(f"datasets    {search.name} in [{path}]{first}")
+        lines += [f"given       {len(u.rows)} of {', '.join(u.dimensions.required)}" for u in self.uploads]
         if self.elements:
             lines.append(f"records     {', '.join(self.elements)}")
         if self.unions:
@@ -155,6 +163,8 @@ class Plan:
 def make_plan(
     result: DimensionGroup,
     *,
+    uploads: Sequence[Upload] = (),
+    fields: Sequence[ColumnRef] = (),
     joined: DimensionGroup | None = None,
     searches: Sequence[DatasetSearch] = (),
     where: Bound | None = None,
@@ -170,6 +180,10 @@ def make_plan(
     ----------
     result : `DimensionGroup`
         Dimensions of the result rows.
+    uploads : sequence of `Upload`, optional
+        Data IDs to join.
+    fields : sequence of `ColumnRef`, optional
+        Fields of the result besides its dimensions.
     joined : `DimensionGroup`, optional
         More dimensions to join.
     searches : sequence of `DatasetSearch`, optional
@@ -199,7 +213,7 @@ def make_plan(
     """
     universe = result.universe
     columns = [*columns_of(where)] if where is not None else []
-    columns += [c for order in order_by for c in columns_of(order.column)]
+    columns += [*fields, *(c for order in order_by for c in columns_of(order.column))]
     names = {*result.names, *(joined.names if joined is not None else ())}
     touched = {column.owner for column in columns if column.kind == "element"}
     if element is not None:
@@ -207,19 +221,21 @@ def make_plan(
     names.update(column.owner for column in columns if column.kind == "dimension")
     names.update(n for name in touched for n in universe[name].minimal_group.names)
     names.update(n for search in searches for n in search.dimensions.names)
-    operands = [search.dimensions for search in searches]
+    names.update(n for upload in uploads for n in upload.dimensions.names)
+    operands = [*(s.dimensions for s in searches), *(upload.dimensions for upload in uploads)]
     group = universe.conform(names)
     group = universe.conform([*group.names, *related_dimensions(group, operands)])
     check_governors(where, universe, given)
     skies = (*spatial_joins(group, operands, where), *_demanded(where))
     where = conjunction([part for part in conjuncts(where) if not _is_sky(part)])
-    overlaps = temporal_joins(group, searches, where)
+    overlaps = temporal_joins(group, searches, where, [upload.dimensions for upload in uploads])
     touched = {element} if element is not None else set()
-    bounds = [*overlaps, *(order.column for order in order_by), *conjuncts(where)]
+    bounds = [*overlaps, *fields, *(order.column for order in order_by), *conjuncts(where)]
     touched.update(c.owner for bound in bounds for c in columns_of(bound) if c.kind == "element")
     needed = {*(result.required if skip_implied or element is not None else result.names)}
     needed.update(column.owner for column in columns if column.kind == "dimension")
     listed = [Listed(tuple(search.dimensions.required)) for search in searches]
+    listed += [Listed(tuple(upload.dimensions.required)) for upload in uploads]
     listed += [Listed(sky_keys(sky, universe)) for sky in skies]
     elements, unions = choose_elements(group, listed, touched, needed)
     plan = Plan(
@@ -230,6 +246,8 @@ def make_plan(
         unions=tuple(unions),
         overlaps=overlaps,
         skies=skies,
+        uploads=tuple(uploads),
+        columns=tuple(fields),
         where=where,
         order_by=tuple(order_by),
         limit=limit,
@@ -271,7 +289,7 @@ def _may_repeat(plan: Plan) -> bool:
     """Whether one result can come from several rows of the join."""
     if plan.ranking == "times":
         return False  # the ranking groups by data ID
-    if set(plan.dimensions.required) - set(plan.result.names):
+    if plan.columns or set(plan.dimensions.required) - set(plan.result.names):
         return True
     for search in plan.searches:
         if search.is_result:

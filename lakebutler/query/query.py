@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import EllipsisType
 from typing import Any
 
 from lakebutler.collections.collection import CollectionType
 from lakebutler.collections.wildcard import is_pattern
 from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import (
@@ -19,7 +22,8 @@ from lakebutler.errors import (
     NoDefaultCollectionError,
     known_names,
 )
-from lakebutler.query.plan import DatasetSearch
+from lakebutler.query.general import GeneralQueryResults, field_names
+from lakebutler.query.joins import DatasetSearch, Upload
 from lakebutler.query.request import Request, split_arguments
 from lakebutler.query.results import (
     DataCoordinateQueryResults,
@@ -68,7 +72,7 @@ class Query:
     @property
     def constraint_dimensions(self) -> DimensionGroup:
         """Dimensions joined so far."""
-        return self._request.joined.union(*(s.dimensions for s in self._request.searches))
+        return self._request.constrained
 
     @property
     def constraint_dataset_types(self) -> frozenset[str]:
@@ -198,6 +202,173 @@ class Query:
             raise InvalidQueryError(f"{element!r} has no records: its values follow from the sky alone")
         request = replace(self._request, dimensions=found.minimal_group, element=element)
         return DimensionRecordQueryResults(request, self._snapshot, found)
+
+    def general(
+        self,
+        dimensions: Iterable[str] | DimensionGroup,
+        *names: str,
+        dimension_fields: Mapping[str, Collection[str]] | None = None,
+        dataset_fields: Mapping[str, Collection[str] | EllipsisType] | None = None,
+        find_first: bool | None = None,
+    ) -> GeneralQueryResults:
+        """Find rows with fields of dimensions and of datasets.
+
+        Parameters
+        ----------
+        dimensions : iterable of `str` or `DimensionGroup`
+            Dimensions of the rows; those of the fields are added.
+        *names : `str`
+            Fields as ``element.field`` or ``dataset_type.field``.
+        dimension_fields, dataset_fields : mapping, optional
+            Fields by element, and by dataset type (``...`` for ID and run); the
+            dataset types are those of searches joined before.
+        find_first : `bool`, optional
+            Whether only the first dataset of each data ID counts; by default so
+            where one dataset type has fields, neither collection nor timespan.
+
+        Returns
+        -------
+        results : `GeneralQueryResults`
+            The rows.
+        """
+        fields, kinds = field_names(self.universe, names, dimension_fields, dataset_fields)
+        searches = {search.name: search for search in self._request.searches}
+        for kind in kinds:
+            if kind not in searches:
+                raise MissingDatasetTypeError(
+                    f"no search for {kind!r} is joined", hint=f"join_dataset_search({kind!r}, …) first"
+                )
+        where_found = {f"{kind}.{field}" for kind in kinds for field in ("collection", "timespan")}
+        plain = len(kinds) == 1 and not where_found & set(fields)
+        if find_first and not plain and kinds:
+            raise InvalidQueryError(
+                "the first dataset of each data ID can be found for one dataset type, and without the "
+                "collection or timespan where it was found",
+                hint="pass find_first=False",
+            )
+        if kinds and (plain if find_first is None else find_first):
+            searches[kinds[0]] = replace(searches[kinds[0]], find_first=True, is_result=True)
+        owners = [
+            self.universe[n.split(".")[0]].minimal_group for n in fields if n.split(".")[0] in self.universe
+        ]
+        group = self.universe.conform(dimensions).union(
+            *owners, *(searches[kind].dimensions for kind in kinds)
+        )
+        request = replace(
+            self._request, dimensions=group, searches=tuple(searches.values()), fields=tuple(fields)
+        )
+        results = GeneralQueryResults(request, self._snapshot)
+        results.plan()  # names that mean nothing are an error now
+        return results
+
+    def join_data_coordinates(self, iterable: Iterable[DataCoordinate]) -> Query:
+        """Join data IDs: only what goes with one of them remains.
+
+        Parameters
+        ----------
+        iterable : iterable of `DataCoordinate`
+            Data IDs, all of the same dimensions.
+
+        Returns
+        -------
+        query : `Query`
+            The narrower query.
+        """
+        found = list(iterable)
+        if not found:
+            raise InvalidQueryError(
+                "no data ID to join: the dimensions of none are not known",
+                hint="leave the query out, or join dimensions",
+            )
+        group = found[0].dimensions
+        for data_id in found:
+            if data_id.dimensions != group:
+                raise InvalidQueryError(
+                    f"data IDs of {', '.join(group.required)} cannot be joined together with those of "
+                    f"{', '.join(data_id.dimensions.required)}",
+                    hint="join them one after the other",
+                )
+        rows = tuple(dict.fromkeys(data_id.required_values for data_id in found))
+        return self._with(replace(self._request, uploads=(*self._request.uploads, Upload(group, rows))))
+
+    def join_data_coordinate_table(self, table: Any) -> Query:
+        """Join data IDs given as a table.
+
+        Parameters
+        ----------
+        table : `astropy.table.Table` or `pyarrow.Table`
+            Its columns are dimensions.
+
+        Returns
+        -------
+        query : `Query`
+            The narrower query.
+        """
+        names = getattr(table, "column_names", None) or table.colnames
+        group = self.universe.conform(names)
+        columns = [table.column(n) if hasattr(table, "column") else table[n] for n in group.required]
+        lists = [c.to_pylist() if hasattr(c, "to_pylist") else c.tolist() for c in columns]
+        make = DataCoordinate.from_required_values
+        return self.join_data_coordinates(make(group, row) for row in zip(*lists, strict=True))
+
+    def materialize(
+        self,
+        *,
+        dimensions: Iterable[str] | DimensionGroup | None = None,
+        datasets: Iterable[str] | None = None,
+    ) -> Query:
+        """Run the query now, and go on from its data IDs.
+
+        Parameters
+        ----------
+        dimensions : iterable of `str` or `DimensionGroup`, optional
+            Dimensions to keep; by default all that are joined.
+        datasets : iterable of `str`, optional
+            Dataset types whose searches stay joined; all by default.
+
+        Returns
+        -------
+        query : `Query`
+            A query that gives the same answers for these dimensions and searches,
+            without asking for them again.
+        """
+        request = self._request
+        kept = {search.name for search in request.searches} if datasets is None else set(datasets)
+        missing = sorted(kept - self.constraint_dataset_types)
+        if missing:
+            raise InvalidQueryError(
+                f"no search for {missing[0]!r} is joined", hint="join_dataset_search first"
+            )
+        searches = tuple(search for search in request.searches if search.name in kept)
+        if dimensions is not None:
+            group = self.universe.conform(dimensions)
+        else:
+            group = replace(request, dimensions=self.universe.empty).plan(skip_implied=True).dimensions
+        found = list(self.data_ids(group))
+        rows = tuple(data_id.required_values for data_id in found)
+        made = replace(
+            request,
+            joined=group,
+            searches=searches,
+            uploads=(Upload(group, rows),),
+            conditions=(),
+            data_id={},
+        )
+        # What was asked of datasets must still hold of those that stay.
+        for condition in request.conditions if searches else ():
+            with contextlib.suppress(InvalidQueryError):
+                more = replace(made, conditions=(*made.conditions, condition))
+                more.plan()
+                made = more
+        return self._with(made)
+
+    def any(self, *, execute: bool = True, exact: bool = True) -> bool:
+        """Whether the query has any row; see `QueryResults.any`."""
+        return self.data_ids(self.constraint_dimensions).any(execute=execute, exact=exact)
+
+    def explain_no_results(self, execute: bool = True) -> list[str]:
+        """Say why there are no rows, one reason a line."""
+        return self.data_ids(self.constraint_dimensions).explain_no_results(execute)
 
     def _search(
         self,

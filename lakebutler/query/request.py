@@ -14,6 +14,7 @@ from lakebutler.errors import DimensionNameError, DimensionValueError, InvalidQu
 from lakebutler.query.columns import ColumnRef, Scope, dimension_column, element_field, resolve
 from lakebutler.query.expression import Bound, Operation, columns_of, conjunction
 from lakebutler.query.governors import mentioned
+from lakebutler.query.joins import Upload
 from lakebutler.query.plan import DatasetSearch, Order, Plan, make_plan
 from lakebutler.query.values import constant
 
@@ -48,6 +49,10 @@ class Request:
         Element whose records are the result.
     with_records : `bool`
         Whether result data IDs carry their records.
+    uploads : `tuple` [`Upload`]
+        Data IDs to join.
+    fields : `tuple` [`str`]
+        Fields of the result besides its dimensions.
     """
 
     dimensions: DimensionGroup
@@ -60,6 +65,14 @@ class Request:
     limit: int | None = None
     element: str | None = None
     with_records: bool = False
+    uploads: tuple[Upload, ...] = ()
+    fields: tuple[str, ...] = ()
+
+    @property
+    def constrained(self) -> DimensionGroup:
+        """Dimensions of what is joined."""
+        groups = [search.dimensions for search in self.searches]
+        return self.joined.union(*groups, *(upload.dimensions for upload in self.uploads))
 
     def where(self, texts: Sequence[str], values: Mapping[str, Any], data_id: Mapping[str, Any]) -> Request:
         """Add conditions.
@@ -106,7 +119,7 @@ class Request:
         """
         scope = Scope(
             self.dimensions.universe,
-            self.dimensions.union(self.joined, *(s.dimensions for s in self.searches)),
+            self.dimensions.union(self.constrained),
             tuple(search.name for search in self.searches),
             self.element,
             frozenset(search.name for search in self.searches if search.has_validity),
@@ -116,6 +129,8 @@ class Request:
         defaults = self._defaults(scope, parts)
         return make_plan(
             self.dimensions,
+            uploads=self.uploads,
+            fields=[column for name in self.fields if (column := _field(name, scope)) is not None],
             joined=self.joined,
             searches=self.searches,
             where=conjunction([*defaults.values(), *parts]),
@@ -190,6 +205,14 @@ def _alternate(scope: Scope, name: str) -> ColumnRef | None:
     dimension = scope.universe.dimensions[name]
     keys = [key for key in dimension.alternate_keys if key.type == "string"]
     return element_field(dimension, keys[0].name) if len(keys) == 1 else None
+
+
+def _field(name: str, scope: Scope) -> ColumnRef | None:
+    """Column of a field of the result; `None` for a dimension, which is there anyway."""
+    column, bound = resolve(tuple(name.split(".")), scope)
+    if bound is not None:
+        raise InvalidQueryError(f"{name!r} is no field", hint=f"ask for {column}, which has both ends")
+    return column if column.kind != "dimension" else None
 
 
 def _order(term: object, scope: Scope) -> Order:

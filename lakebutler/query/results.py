@@ -20,6 +20,7 @@ from lakebutler.ids import uuid_from_int
 from lakebutler.lake.schema import Column, TableSchema
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.sorting import rows_to_table
+from lakebutler.query import columnar
 from lakebutler.query.direct import Rows
 from lakebutler.query.execute import any_row, batches, count_rows, searchable, select_rows
 from lakebutler.query.explain import why_empty
@@ -113,6 +114,22 @@ class QueryResults(Generic[T]):
         if found is None:
             return self._checked_table(select_rows(plan, self._snapshot, self._extra, learnt))
         return rows_table(self._column_types(), *self._checked(found))
+
+    def to_arrow(self) -> pa.Table:
+        """Read everything as an Arrow table; the same as `arrow`."""
+        return self.arrow()
+
+    def to_pandas(self) -> Any:
+        """Read everything as a `pandas.DataFrame`, with IDs as texts."""
+        return columnar.pandas_frame(self.arrow())
+
+    def to_polars(self) -> Any:
+        """Read everything as a `polars.DataFrame`, with IDs as texts."""
+        return columnar.polars_frame(self.arrow())
+
+    def to_table(self) -> Any:
+        """Read everything as an `astropy.table.Table`, with IDs as texts."""
+        return columnar.astropy_table(self.arrow())
 
     def _parts(self) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """Names and rows of the result, a part at a time."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.query.direct import Rows, few_rows, suits
-from lakebutler.query.evaluate import NotHere, Row, compiled
+from lakebutler.query.evaluate import NotHere, Row, compiled, name_of
 from lakebutler.query.expression import Operation
 from lakebutler.query.plan import Order, Plan
 from lakebutler.query.sky import Pairs
@@ -61,6 +61,16 @@ def few_answers(
         return None
     if plan.limit is not None:
         rows.rows = rows.rows[: plan.limit]
+    return _with_spans(plan, rows)
+
+
+def _with_spans(plan: Plan, rows: Rows) -> Rows:
+    """Give each timespan among the fields two columns, as in SQL."""
+    for ref in plan.columns:
+        if ref.type == "timespan":
+            i = rows.names.index(str(ref))
+            rows.names = (*rows.names[:i], f"{ref}.begin", f"{ref}.end", *rows.names[i + 1 :])
+            rows.rows = [(*r[:i], *(r[i] or (None, None)), *r[i + 1 :]) for r in rows.rows]
     return rows
 
 
@@ -73,6 +83,9 @@ def _columns(plan: Plan, found: Rows, extra: Sequence[str]) -> tuple[tuple[str, 
         for name in extra:
             names.append(name)
             places.append(index[f"{plan.target.name}.{_FIELDS.get(name, name)}"])
+    for ref in plan.columns:
+        names.append(str(ref))
+        places.append(index[name_of(ref)])
     return tuple(names), places
 
 
@@ -109,7 +122,7 @@ def _distinct(plan: Plan, found: Rows, extra: Sequence[str]) -> Rows:
     times = plan.ranking == "times"
     answer = index[f"{plan.target.name}.dataset_id"] if times and plan.target is not None else -1
     if times:
-        keys = places[: len(places) - len(extra)]
+        keys = places[: len(places) - len(extra) - len(plan.columns)]
     elif records is not None:
         keys = [index[name] for name in plan.dimensions.universe[str(plan.element)].required.names]
     terms = [compiled(order.column, index) for order in plan.order_by]

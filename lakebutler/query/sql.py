@@ -12,7 +12,7 @@ from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.query.columns import ColumnRef
 from lakebutler.query.expression import Operation
 from lakebutler.query.expression_sql import UNBOUNDED, Columns, Parameters, expression, quote
-from lakebutler.query.joins import DatasetSearch
+from lakebutler.query.joins import DatasetSearch, Upload
 from lakebutler.query.plan import Order, Plan, sky_keys
 from lakebutler.registry.schema import dataset_layout, dimension_schema, dimension_table
 
@@ -30,7 +30,7 @@ _TYPES = {
     "binary": "BLOB",
     "timestamp": "TIMESTAMPTZ",
 }
-Source = Callable[[str | Operation, DatasetSearch | None], str]
+Source = Callable[[str | Operation | Upload, DatasetSearch | None], str]
 """SQL of a relation, from the name of its table or the overlap whose pairs it holds."""
 
 _MANY = 20
@@ -76,6 +76,9 @@ class _Writer:
             self.columns.searches[search.name] = alias
             provides = {name: f"{alias}.{quote(name)}" for name in search.dimensions.required}
             self._add(self._search(search), alias, provides)
+        for i, upload in enumerate(self.plan.uploads):
+            given = {name: f"u{i}.{quote(name)}" for name in upload.dimensions.required}
+            self._add(self.source(upload, None), f"u{i}", given)
         for i, op in enumerate(self.plan.skies):
             keys = sky_keys(op, self.universe)
             self._add(self.source(op, None), f"s{i}", {name: f"s{i}.{quote(name)}" for name in keys})
@@ -200,6 +203,13 @@ class _Writer:
         have = self.columns.dimensions
         return [(name, have[name]) for name in self.plan.result.data_coordinate_keys if name in have]
 
+    def field(self, ref: ColumnRef) -> list[tuple[str, str]]:
+        """Name and SQL of the columns that hold a field."""
+        if ref.type != "timespan":
+            return [(str(ref), self.columns.sql(ref))]
+        begin, end = self.columns.span(ref)
+        return [(f"{ref}.begin", begin), (f"{ref}.end", end)]
+
     def facts(self) -> list[tuple[str, str]]:
         """Name and SQL of the columns of the result's records."""
         assert self.plan.element is not None
@@ -231,7 +241,9 @@ def _empty(element: DimensionElement) -> str:
     return f"(SELECT {columns} WHERE false)"
 
 
-def _by_name(table: str | Operation, _search: DatasetSearch | None) -> str:
+def _by_name(table: str | Operation | Upload, _search: DatasetSearch | None) -> str:
+    if isinstance(table, Upload):
+        return quote("given")
     return quote(sky_name(table) if isinstance(table, Operation) else table)
 
 
@@ -285,6 +297,7 @@ def select_sql(
         if target is not None
         else []
     )
+    found += [pair for ref in plan.columns for pair in writer.field(ref)]
     if plan.ranking == "times":
         sql = _one_each(writer, rows, columns, found)
     elif not plan.distinct:

@@ -27,7 +27,7 @@ from lsst.sphgeom import (
 from lakebutler import Butler, DatasetType
 from lakebutler.query import sky, skypairs
 from lakebutler.query.geometry import overlapping
-from lakebutler.query.regions import Regions, overlapping_pairs, kept_pairs
+from lakebutler.query.regions import Regions, kept_pairs, overlapping_pairs
 from lakebutler.registry import overlaps
 from tests.query.conftest import by_duckdb
 
