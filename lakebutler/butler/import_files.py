@@ -98,6 +98,8 @@ def place_paths(
             inside = path.startswith((prefix, file_uri(prefix) if "://" not in prefix else prefix))
             if (not inside or "/../" in path) and not allowed(uri):
                 raise _outside(path)
+            if path.startswith("file:///") and "%" not in path:
+                file = file._replace(path=path[7:])  # the same, and sooner looked at
             placed.append(file)
             continue
         if path.startswith("../") or "/../" in path or path == ".." or path.endswith("/.."):
@@ -229,12 +231,13 @@ def _missing(target: Target, bundle: Bundle, files: Sequence[IncomingFile]) -> l
     """Files of which at least one dataset is not stored yet."""
     snapshot = target.registry.snapshot
     stored = {
-        layout: find_present(snapshot, layout, table).stored for layout, table in bundle.datasets.items()
+        layout.table: find_present(snapshot, layout, table).stored
+        for layout, table in bundle.datasets.items()
     }
     if not any(flags.any() for flags in stored.values()):
         return list(files)
-    lists = {layout: flags.tolist() for layout, flags in stored.items()}
-    return [file for file in files if not all(lists[file.layout][row] for row in file.rows)]
+    lists = {name: flags.tolist() for name, flags in stored.items()}
+    return [file for file in files if not all(lists[file.layout.table][row] for row in file.rows)]
 
 
 def _types(target: Target, bundle: Bundle) -> dict[str, DatasetType]:
@@ -258,18 +261,18 @@ def _bring(target: Target, bundle: Bundle, files: Sequence[IncomingFile], transf
     done = _ingest(repository, given, files, transfer)
     try:
         _compare(files, done)
-        rows: dict[DatasetLayout, list[FileRow | None]] = {
-            layout: [None] * table.num_rows for layout, table in bundle.datasets.items()
+        rows: dict[str, list[FileRow | None]] = {
+            layout.table: [None] * table.num_rows for layout, table in bundle.datasets.items()
         }
         types = _types(target, bundle)
         for file, record in zip(files, done.records, strict=True):
-            here, found_row = rows[file.layout], FileRow._make(record)
+            here, found_row = rows[file.layout.table], FileRow._make(record)
             if found_row.checksum is None and file.checksum is not None:
                 found_row = found_row._replace(checksum=file.checksum)
             for row in file.rows:
                 here[row] = found_row
-        for layout, found in rows.items():
-            bundle.datasets[layout] = with_files(layout, bundle.datasets[layout], found)
+        for layout, table in bundle.datasets.items():
+            bundle.datasets[layout] = with_files(layout, table, rows[layout.table])
     except BaseException:
         repository.datastore.rollback(done.written)
         raise
@@ -282,7 +285,7 @@ def _ingest(
     repository: Repository, given: Sequence[FileDataset], files: Sequence[IncomingFile], transfer: str | None
 ) -> Ingested:
     """Bring in all; those that stay are only noted, whatever happens to the others."""
-    staying = [i for i, file in enumerate(files) if file.stays] if transfer in ("auto", "copy") else []
+    staying = [i for i, file in enumerate(files) if file.stays] if transfer == "auto" else []
     if not staying:
         return repository.datastore.ingest(given, transfer)
     outside = [given[i] for i in staying]
@@ -318,36 +321,41 @@ def _file_datasets(
 ) -> list[FileDataset]:
     """Files as the datastore takes them: with all their references where it has to name them."""
     if not named:
-        samples: dict[tuple[DatasetLayout, str], list[DatasetRef]] = {}
+        samples: dict[tuple[str, str], list[DatasetRef]] = {}
         names = {
-            layout: table.column("dataset_type").to_pylist() for layout, table in bundle.datasets.items()
+            layout.table: table.column("dataset_type").to_pylist()
+            for layout, table in bundle.datasets.items()
         }
         made = []
         for file in files:
-            key = (file.layout, names[file.layout][file.rows[0]])
+            place = file.layout.table
+            key = (place, names[place][file.rows[0]])
             sample = samples.get(key)
             if sample is None:
                 table = bundle.datasets[file.layout]
                 sample = samples[key] = make_refs(file.layout, table, [file.rows[0]], types)
             made.append(FileDataset(file.path, sample, file.formatter))
         return made
-    refs: dict[DatasetLayout, dict[int, DatasetRef]] = {}
+    wanted: dict[str, list[int]] = {}
+    for file in files:
+        wanted.setdefault(file.layout.table, []).extend(file.rows)
+    refs: dict[str, dict[int, DatasetRef]] = {}
     for layout, table in bundle.datasets.items():
-        rows = [row for file in files if file.layout is layout for row in file.rows]
-        refs[layout] = dict(zip(rows, make_refs(layout, table, rows, types), strict=True))
-    return [FileDataset(f.path, [refs[f.layout][row] for row in f.rows], f.formatter) for f in files]
+        rows = wanted.get(layout.table, [])
+        refs[layout.table] = dict(zip(rows, make_refs(layout, table, rows, types), strict=True))
+    return [FileDataset(f.path, [refs[f.layout.table][row] for row in f.rows], f.formatter) for f in files]
 
 
 def _witnesses(
     bundle: Bundle,
     files: Sequence[IncomingFile],
-    rows: dict[DatasetLayout, list[FileRow | None]],
+    rows: dict[str, list[FileRow | None]],
     types: dict[str, DatasetType],
 ) -> tuple[list[DatasetRef], list[FileRow]]:
     """Some datasets with files that were made, by which one sees whether a commit landed."""
     refs, found = [], []
     for file in files[:: max(1, len(files) // _WITNESSES)]:
-        row = rows[file.layout][file.rows[0]]
+        row = rows[file.layout.table][file.rows[0]]
         if row is not None:
             refs += make_refs(file.layout, bundle.datasets[file.layout], [file.rows[0]], types)
             found.append(row)
