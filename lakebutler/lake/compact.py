@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_DELETES", "MOST_FILES", "MOST_ROWS", "Compaction", "needs_compaction"]
 
-MOST_ROWS = 10_000
+MOST_ROWS = 4000
 MOST_FILES = 100
 MOST_DELETES = 10_000
 
@@ -40,6 +40,18 @@ def _small(slots: list[Slot]) -> list[Slot]:
     return [slot for slot in slots if slot.segment.rows < OWN_FILE_ROWS or len(slot.segment.scopes) > 1]
 
 
+def _tier(small: list[Slot], rows: int) -> list[Slot]:
+    """Choose the smallest files, each at most twice as large as all that goes before it."""
+    least = len(small) - MOST_FILES // 2 if len(small) > MOST_FILES else 0
+    chosen: list[Slot] = []
+    for slot in sorted(small, key=lambda slot: slot.segment.rows):
+        if len(chosen) >= least and slot.segment.rows > 2 * rows:
+            break
+        chosen.append(slot)
+        rows += slot.segment.rows
+    return chosen
+
+
 class Compaction:
     """Rewrites a table; its `build` is what `Lake.commit` calls.
 
@@ -51,12 +63,18 @@ class Compaction:
         What to write files with.
     everything : `bool`, optional
         Rewrite every file that deletes may have hit, not only the small ones.
+    tiered : `bool`, optional
+        Leave files alone that are large beside what is to be added to them: then a row is
+        rewritten a number of times that grows as the logarithm of the rows there are.
     """
 
-    def __init__(self, table: str, writer: FileWriter, *, everything: bool = False) -> None:
+    def __init__(
+        self, table: str, writer: FileWriter, *, everything: bool = False, tiered: bool = False
+    ) -> None:
         self.table = table
         self.writer = writer
         self.everything = everything
+        self.tiered = tiered
         self.kept: list[str] = []
 
     def build(self, snapshot: Snapshot) -> Change | None:
@@ -82,7 +100,8 @@ class Compaction:
 
     def _choose(self, layer: TableLayer, version: int) -> list[Slot]:
         live = [slot for slot in layer.live_slots(version) if slot.segment.rows]
-        chosen = {id(slot) for slot in _small(live)}
+        small = _small(live)
+        chosen = {id(slot) for slot in (_tier(small, layer.store.live) if self.tiered else small)}
         if self.everything or layer.tombstones.count > MOST_DELETES or len(layer.deletes) > MOST_FILES:
             latest = max([layer.tombstones.latest, *(slot.begin for slot in layer.deletes)])
             chosen |= {id(slot) for slot in live if slot.version < latest}

@@ -19,7 +19,7 @@ from lakebutler.errors import (
 from lakebutler.lake.cache import FileCache
 from lakebutler.lake.checkpoint import load_state, parse_checkpoint
 from lakebutler.lake.entry import Entry
-from lakebutler.lake.log import boundary, entries_after, last_listed, read_entries, read_entry
+from lakebutler.lake.log import boundary, entries_after, read_entries, read_entry
 from lakebutler.lake.memo import Memo, Remembered
 from lakebutler.lake.naming import FORMAT, LOG, log_path, log_version
 from lakebutler.lake.segment import SegmentStore
@@ -30,6 +30,7 @@ from lakebutler.lake.storage import Storage
 __all__ = ["boot_time", "extend_state", "find_version", "note", "resume"]
 
 _LONG_TAIL = 50
+_NEAR = 32
 
 
 def boot_time() -> float:
@@ -61,7 +62,7 @@ def extend_state(state: LakeState, storage: Storage, until: int | None = None) -
         _extend_by_listing(state, storage)
         return
     _extend(state, storage, until)
-    while state.head.version < (last := last_listed(storage, state.head.version) if until is None else until):
+    while state.head.version < (last := _last_seen(storage, state.head.version) if until is None else until):
         before = state.head.version
         _extend(state, storage, until)
         if state.head.version == before:
@@ -72,6 +73,20 @@ def extend_state(state: LakeState, storage: Storage, until: int | None = None) -
                 f"the log of {storage.url} has a hole: {missing} is missing, but version {last} is there",
                 hint="restore the missing entry from a copy of the repository",
             )
+
+
+def _last_seen(storage: Storage, version: int) -> int:
+    """Return the first entry found beyond a gap of any size; that version if there is none.
+
+    A folder may have a million entries, so they are not listed: the next few are tried,
+    then some at doubling distances.  A gap is missed only if it is longer than what follows.
+    """
+    distances: list[int] = [*range(1, _NEAR), *(_NEAR * 2**k for k in range(20))]
+    for distance in distances:
+        with suppress(FileNotFoundError):
+            storage.read(log_path(version + distance))
+            return version + distance
+    return version
 
 
 def _extend_by_listing(state: LakeState, storage: Storage) -> None:

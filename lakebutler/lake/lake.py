@@ -328,7 +328,7 @@ class Lake:
             for table in done.inserts.keys() | done.deletes.keys():
                 layer = self._state.tables[table]
                 if snapshot.version % _TURN == 0 and needs_compaction(layer, snapshot.version):
-                    self._compact(table, everything=False)
+                    self._compact(table, everything=False, tiered=True)
             self._checkpoint_if_due(snapshot.version)
 
     def committed(self, txid: str) -> bool:
@@ -437,9 +437,9 @@ class Lake:
             tables = list(self._state.schemas) if table is None else [table]
             return [name for name in tables if self._compact(name, everything=everything)]
 
-    def _compact(self, table: str, *, everything: bool) -> bool:
+    def _compact(self, table: str, *, everything: bool, tiered: bool = False) -> bool:
         writer = FileWriter(self.storage)
-        work = Compaction(table, writer, everything=everything)
+        work = Compaction(table, writer, everything=everything, tiered=tiered)
         base = self.snapshot(refresh=False)
         done = Attempt(self, work.build, "compact", "", base, None)
         try:

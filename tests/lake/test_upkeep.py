@@ -16,6 +16,7 @@ from lakebutler.lake import lake as lake_module
 from lakebutler.lake.checkpoint import prune_checkpoints
 from lakebutler.lake.compact import Compaction
 from lakebutler.lake.lake import Lake
+from lakebutler.lake.naming import log_path
 from lakebutler.lake.storage import open_storage
 from lakebutler.lake.writer import FileWriter
 from tests.lake.helpers import (
@@ -243,3 +244,35 @@ def test_a_compaction_can_be_prepared_on_a_reopened_lake(tmp_path: Path) -> None
     change = work.build(reopened(tmp_path).snapshot())
     assert change is not None
     assert len(change.internal) == 2
+
+
+def test_what_compactions_rewrite_grows_little_faster_than_what_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compact, "MOST_ROWS", 40)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    lake = fresh(tmp_path)
+    for step in range(1500):
+        add(lake, [row(step, run=f"r{step % 5}")])
+    rewritten = sum(
+        action["add"]["rows"]
+        for entry in lake.history()
+        if entry.op == "compact"
+        for action in entry.actions
+        if "add" in action
+    )
+    assert rewritten < 8 * 1500  # rewriting all of it each time would be 27,000
+    assert live_files(lake) < 15
+    assert len(everything(reopened(tmp_path).snapshot())) == 1500
+
+
+@pytest.mark.parametrize("length", [1, 30, 45, 100])
+def test_a_gap_in_the_log_is_seen_however_long_it_is(tmp_path: Path, length: int) -> None:
+    lake = fresh(tmp_path)
+    lake._checkpoint_if_due = lambda version: None  # type: ignore[method-assign]
+    for step in range(5 + 2 * length + 40):
+        add(lake, [row(step)])
+    for version in range(5, 5 + length):
+        (tmp_path / log_path(version)).unlink()
+    with pytest.raises(RepositoryCorruptError, match="hole"):
+        reopened(tmp_path)
