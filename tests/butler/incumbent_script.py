@@ -6,6 +6,7 @@ no UUIDs, no paths, no times of ingest.
 """
 
 # fmt: off
+import os
 import sys
 
 import astropy.time
@@ -208,3 +209,19 @@ print("summary", sorted(t.name for t in registry.getCollectionSummary("u/me/firs
 reader = Butler.from_config(root, collections="u/me/first")
 refused("TypeError", lambda: reader.put({}, "bias", instrument="Cam", detector=3))
 print("inferred", reader.get("bias", detector=1), reader.isWriteable(), reader.run)
+
+# ---------------------------------------------------------------- export and import
+os.makedirs(root + "-export")
+with reader.export(directory=root + "-export", filename="export.yaml", transfer="copy") as export:
+    export.saveDatasets(reader.query_datasets("note"))
+    export.saveDatasets(reader.query_datasets("bias", where="detector = 1", instrument="Cam"))
+    export.saveCollection("calib")
+Butler.makeRepo(root + "-copy")
+copy = Butler.from_config(root + "-copy", writeable=True)
+copy.import_(directory=root + "-export", filename="export.yaml", transfer="copy")
+print("imported", show(copy.query_all_datasets("u/me/first")))
+same = [copy.get_dataset(ref.id) == ref for ref in reader.query_datasets("note")]
+print(
+    "the same", all(same), len(same), copy.get("bias", instrument="Cam", detector=1, collections="u/me/first")
+)
+print("collections", sorted(copy.collections.query("*")))
