@@ -218,7 +218,7 @@ def _views(snapshot: Snapshot, tables: Sequence[str]) -> duckdb.DuckDBPyConnecti
         paths.extend(made.paths)
         try:
             connection.execute(f"CREATE TEMP VIEW {quote(table)} AS {made.sql}")
-        except duckdb.Error as error:
+        except (duckdb.Error, UnicodeDecodeError) as error:
             raise RepositoryCorruptError(
                 f"table {table!r} of {snapshot.segments.storage.url} cannot be read: {_first_line(error)}"
             ) from error

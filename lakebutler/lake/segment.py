@@ -184,7 +184,7 @@ class FileSegment(Segment):
             fits = fits and _stored_as(metadata.schema) == [
                 _PHYSICAL[self.schema.columns[self.schema.position[name]].type] for name in self.names
             ]
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise RepositoryCorruptError(f"{self.file.path} is no Parquet file: {error}") from None
         if not fits:
             raise RepositoryCorruptError(f"{self.file.path} does not have the columns and rows it should")
