@@ -42,6 +42,9 @@ def why_empty(request: Request, snapshot: Snapshot, *, execute: bool = True) -> 
     reasons = [*_searches(plan, snapshot), *_governors(plan, snapshot)]
     if execute and not reasons:
         reasons = _conditions(request, plan, snapshot)
+        if reasons and plan.skies:
+            pairs = ((getattr(o, "owner", "the region given") for o in op.operands) for op in plan.skies)
+            reasons += [f"the regions of {one} and {two} would have to overlap" for one, two in pairs]
     return reasons
 
 

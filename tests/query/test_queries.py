@@ -394,13 +394,18 @@ def test_empty_calibration_collections_change_nothing(own: Butler) -> None:
 # ----------------------------------------------------------------- implied values
 
 
-def test_datasets_of_a_band_meet_the_exposures_of_that_band_only(butler: Butler, query: Query) -> None:
-    assert {r.dataId["band"] for r in butler.query_datasets("coadd", "coadds", data_id=A, exposure=1)} == {
-        "g"
-    }
-    pairs = query.join_dataset_search("coadd", "coadds").where(A).data_ids(["exposure", "patch", "band"])
+def test_datasets_of_a_band_meet_the_filters_of_that_band_only(butler: Butler, query: Query) -> None:
+    found = butler.query_datasets("coadd", "coadds", data_id=A, physical_filter="g1")
+    assert {r.dataId["band"] for r in found} == {"g"}
+    pairs = (
+        query.join_dataset_search("coadd", "coadds").where(A).data_ids(["physical_filter", "patch", "band"])
+    )
     assert {d["band"] for d in pairs} == {"g", "r"}
-    assert len({d["exposure"] for d in pairs}) == 6
+
+
+def test_exposures_without_a_region_meet_no_patch(butler: Butler) -> None:
+    with pytest.raises(EmptyQueryResultError, match=r"regions of .* would have to overlap"):
+        butler.query_datasets("coadd", "coadds", data_id=A, exposure=1)
 
 
 # ------------------------------------------------------------------------- nothing
