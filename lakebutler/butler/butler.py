@@ -22,6 +22,7 @@ from lakebutler.butler.index import (
     resolve_place,
 )
 from lakebutler.butler.locating import LocatingButler
+from lakebutler.butler.metrics import MeasuringButler
 from lakebutler.butler.prune import PruningButler
 from lakebutler.butler.query_all import ManyTypesButler
 from lakebutler.butler.reading import ReadingButler
@@ -47,6 +48,7 @@ class Butler(
     LocatingButler,
     WritingButler,
     PruningButler,
+    MeasuringButler,
     ManyTypesButler,
     VersioningButler,
     TransferringButler,
