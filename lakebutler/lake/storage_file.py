@@ -4,18 +4,17 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from lakebutler.errors import RepositoryCorruptError, StorageError
-from lakebutler.lake.cache import FileCache
+from lakebutler.errors import StorageError
 from lakebutler.lake.container_reader import ContainerReader
 from lakebutler.lake.container_source import RemoteSource
 from lakebutler.lake.container_writer import ContainerWriter
 from lakebutler.lake.naming import DATA
-from lakebutler.lake.storage import FileInfo, Storage, check_path
+from lakebutler.lake.storage import FileInfo, check_path
+from lakebutler.lake.storage_copies import CopyingStorage
 
 __all__ = ["FileStorage", "open_container"]
 
@@ -33,7 +32,7 @@ def open_container(place: str, options: Mapping[str, Any] | None = None) -> Cont
     return ContainerReader(RemoteSource(place, options or {})) if "://" in place else ContainerWriter(place)
 
 
-class FileStorage(Storage):
+class FileStorage(CopyingStorage):
     """A lake file.
 
     Parameters
@@ -55,11 +54,10 @@ class FileStorage(Storage):
     def __init__(
         self, place: str, *, repo_id: str | None = None, options: Mapping[str, Any] | None = None
     ) -> None:
+        super().__init__(repo_id)
         self.url = place
         self.container = open_container(place, options)
         self.remote = not isinstance(self.container, ContainerWriter)
-        self._repo_id = repo_id
-        self._cache: FileCache | None = None
         self._queued = 0
 
     def __repr__(self) -> str:
@@ -128,35 +126,6 @@ class FileStorage(Storage):
         checked = [check_path(path) for path in paths]
         if checked:
             self._writer().remove(checked)
-
-    def fetch(self, path: str, size: int, sha256: str) -> str:
-        """Return the name of a local copy, checked."""
-        cache = self._copies()
-        found = cache.get(path, size, sha256)
-        if found is not None:
-            return found
-        data = self.read(path)
-        if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
-            raise RepositoryCorruptError(
-                f"{path} in {self.url} is not the file that was committed (its checksum differs)",
-                hint="restore the lake file from a copy",
-            )
-        try:
-            return cache.put(path, data, sha256)
-        except OSError as error:
-            raise StorageError(
-                f"cannot keep a copy of {path} in the cache: {error.strerror or error}",
-                hint="make room, or set XDG_CACHE_HOME to a folder with room",
-            ) from error
-
-    def _copies(self) -> FileCache:
-        if self._cache is None:
-            if self._repo_id is None:
-                from lakebutler.lake.format import read_format
-
-                self._repo_id = read_format(self).repo_id
-            self._cache = FileCache(self._repo_id)
-        return self._cache
 
     def close(self) -> None:
         """Close the file; members that wait for a commit are forgotten."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,16 +18,15 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from lakebutler.errors import (
-    RepositoryCorruptError,
     RepositoryError,
     StorageError,
     StorageUncertainError,
     UnsafeStoreError,
 )
-from lakebutler.lake.cache import FileCache
 from lakebutler.lake.memo import Memo
 from lakebutler.lake.naming import FORMAT
-from lakebutler.lake.storage import FileInfo, Storage, check_path
+from lakebutler.lake.storage import FileInfo, check_path
+from lakebutler.lake.storage_copies import CopyingStorage
 
 __all__ = ["ObjectStorage"]
 
@@ -38,7 +36,7 @@ _DEFINITE = frozenset(range(400, 500)) - {408}
 _safe_endpoints: set[tuple[str, str]] = set()
 
 
-class ObjectStorage(Storage):
+class ObjectStorage(CopyingStorage):
     """A prefix of an S3 bucket.
 
     Parameters
@@ -56,12 +54,11 @@ class ObjectStorage(Storage):
     def __init__(self, root: str, *, repo_id: str | None, options: Mapping[str, Any]) -> None:
         if not root or root.startswith("/"):
             raise ValueError(f"s3://{root} names no bucket")
+        super().__init__(repo_id)
         self._bucket, _, self._prefix = root.partition("/")
         self.url = f"s3://{root}"
         self._options = dict(options)
-        self._repo_id = repo_id
         self._file_systems: dict[bool, Any] = {}
-        self._cache: FileCache | None = None
         self._format: bytes | None = None
 
     def __repr__(self) -> str:
@@ -100,10 +97,6 @@ class ObjectStorage(Storage):
         """Return where to note what opening taught."""
         endpoint = getattr(self._fs(), "endpoint_url", None) or self._options.get("endpoint_url") or "aws"
         return Memo(f"{endpoint} {self.url}")
-
-    def belongs_to(self, repo_id: str) -> None:
-        """Say whose files these are."""
-        self._repo_id = repo_id
 
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
@@ -221,44 +214,12 @@ class ObjectStorage(Storage):
                 if _status(error) != 404:
                     self._refuse("remove", path, error)
 
-    def fetch(self, path: str, size: int, sha256: str) -> str:
-        """Return the name of a local copy, checked."""
-        cache = self._copies()
-        found = cache.get(path, size, sha256)
-        if found is not None:
-            return found
-        data = self.read(path)
-        if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
-            raise RepositoryCorruptError(
-                f"{path} in {self.url} is not the file that was committed (its checksum differs)",
-                hint="restore this file from a copy of the repository",
-            )
-        return self._keep(cache, path, data, sha256)
-
     def keep(self, path: str, data: bytes, sha256: str) -> None:
         """Put a file that this process has just made into the cache."""
         try:
-            self._copies().put(path, data, sha256)
+            self.copies().put(path, data, sha256)
         except (OSError, RepositoryError):
             return
-
-    def _keep(self, cache: FileCache, path: str, data: bytes, sha256: str) -> str:
-        try:
-            return cache.put(path, data, sha256)
-        except OSError as error:
-            raise StorageError(
-                f"cannot keep a copy of {path} in the cache: {error.strerror or error}",
-                hint="make room, or set XDG_CACHE_HOME to a folder with room",
-            ) from error
-
-    def _copies(self) -> FileCache:
-        if self._cache is None:
-            if self._repo_id is None:
-                from lakebutler.lake.format import read_format
-
-                self._repo_id = read_format(self).repo_id
-            self._cache = FileCache(self._repo_id)
-        return self._cache
 
     def lock(self, meanwhile: Callable[[], None] | None = None) -> AbstractContextManager[None]:
         """Do nothing: there is no queue on S3."""
