@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
-from lakebutler.dimensions.arrow import element_columns, records_from_rows, table_to_records
+from lakebutler.dimensions.arrow import element_columns, records_from_rows
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
@@ -23,6 +23,7 @@ from lakebutler.lake.schema import Column, TableSchema
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.sorting import rows_to_table
 from lakebutler.query import columnar
+from lakebutler.query.attach import attach_records
 from lakebutler.query.direct import Rows
 from lakebutler.query.execute import any_row, batches, count_rows, searchable, select_rows
 from lakebutler.query.explain import why_empty
@@ -32,7 +33,6 @@ from lakebutler.query.request import Request, split_arguments
 from lakebutler.query.shape import few_answers
 from lakebutler.query.sky import Pairs
 from lakebutler.query.sql import ANSWERS, select_sql
-from lakebutler.registry.schema import dimension_schema, dimension_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -271,59 +271,6 @@ def data_ids_of(
     if n == len(names):
         return [make(group, row) for row in rows]
     return [make(group, row[:n]) for row in rows]
-
-
-def attach_records(
-    snapshot: Snapshot, group: DimensionGroup, data_ids: Sequence[DataCoordinate]
-) -> list[DataCoordinate]:
-    """Fetch the records of many data IDs, one look-up per element.
-
-    Parameters
-    ----------
-    snapshot : `Snapshot`
-        Where to look.
-    group : `DimensionGroup`
-        Dimensions of all the data IDs.
-    data_ids : sequence of `DataCoordinate`
-        With implied values.
-
-    Returns
-    -------
-    data_ids : `list` [`DataCoordinate`]
-        The same with records.
-    """
-    found: dict[str, dict[tuple[Any, ...], DimensionRecord]] = {}
-    getters: dict[str, tuple[int, ...]] = {}
-    keys = tuple(group.data_coordinate_keys)
-    for name in group.elements:
-        element = group.universe[name]
-        if element.has_own_table:
-            getters[name] = tuple(keys.index(n) for n in element.required.names)
-            wanted = {tuple([d.full_values[i] for i in getters[name]]) for d in data_ids}
-            found[name] = _fetch(snapshot, element, {k for k in wanted if None not in k})
-    result = []
-    for data_id in data_ids:
-        values = data_id.full_values
-        records = {
-            name: found[name].get(tuple([values[i] for i in places])) for name, places in getters.items()
-        }
-        result.append(data_id.expanded(records))
-    return result
-
-
-def _fetch(
-    snapshot: Snapshot, element: DimensionElement, keys: set[tuple[Any, ...]]
-) -> dict[tuple[Any, ...], DimensionRecord]:
-    import pyarrow as pa
-
-    table = dimension_table(element.name)
-    if table not in snapshot.schemas() or not keys:
-        return {}
-    names = tuple(element.required.names)
-    schema = dimension_schema(element).arrow
-    arrays = [pa.array(c, schema.field(n).type) for n, c in zip(names, zip(*keys, strict=True), strict=True)]
-    rows = snapshot.match(table, names, pa.table(arrays, names=list(names)))
-    return {record.dataId.required_values: record for record in table_to_records(element, rows)}
 
 
 class DataCoordinateQueryResults(QueryResults[DataCoordinate]):
