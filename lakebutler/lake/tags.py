@@ -15,10 +15,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.errors import (
+    CommitUnknownError,
     ConflictingDefinitionError,
     NameRuleError,
     RepositoryCorruptError,
     SnapshotNotFoundError,
+    StorageError,
     known_names,
 )
 from lakebutler.lake.change import Change
@@ -118,6 +120,8 @@ def add_tag(lake: Lake, name: str, when: int | str | datetime | None = None, *, 
         Raised if the name names another version, or did.
     lakebutler.errors.SnapshotNotFoundError
         Raised if there is no such version.
+    lakebutler.errors.CommitUnknownError
+        Raised if the storage fails just after the tag was made.
     """
     check_tag_name(name)
     target = lake.snapshot() if when is None else lake.as_of(when)
@@ -149,6 +153,12 @@ def add_tag(lake: Lake, name: str, when: int | str | datetime | None = None, *, 
     except SnapshotNotFoundError:  # somebody removed the version while we named it
         delete_tag(lake, name)
         raise
+    except StorageError as error:
+        raise CommitUnknownError(
+            f"tag {name!r} was made, but not seen to lead to version {made.version}: {error.message}",
+            hint=f"ask again: open the repository with as_of={name!r}",
+            txid=snapshot.txid,
+        ) from error
     return _parse(name, snapshot.state(TAG)[name])
 
 
