@@ -21,13 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-__all__ = ["NOWHERE", "LongPaths"]
+__all__ = ["LongPaths"]
 
 Path = Sequence[tuple[str, CollectionType]]
 
-NOWHERE = -1
-"""No RUN or TAGGED collection of the path has the data ID."""
-
+_NOWHERE = -1
 _SHORTEST = 6
 _MOST_ROWS = 5_000_000
 _PATIENCE = 100
@@ -42,15 +40,15 @@ class LongPaths:
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], _Entry] = {}
 
-    def first(
+    def worth_asking(
         self,
         snapshot: Snapshot,
         layout: DatasetLayout,
         dataset_type: str,
         path: Path,
         values: tuple[Any, ...],
-    ) -> int | None:
-        """Find the first RUN or TAGGED collection of a path that has a data ID.
+    ) -> Path:
+        """Leave out the collections of a path that are known not to have a data ID.
 
         Parameters
         ----------
@@ -67,11 +65,11 @@ class LongPaths:
 
         Returns
         -------
-        position : `int` or `None`
-            Position in the path, to be proved; `NOWHERE`; or `None` if it is not known.
+        path : sequence of `tuple` [`str`, `CollectionType`]
+            Those that may have it, in the same order.
         """
         if len(path) < _SHORTEST or layout.table not in snapshot.schemas():
-            return None
+            return path
         key = (dataset_type, id(path))
         entry = self._known.get(key)
         if entry is None or entry.path is not path or entry.snapshot is not snapshot:
@@ -81,9 +79,14 @@ class LongPaths:
         if entry.index is None:
             entry.uses += 1
             if entry.rows > _MOST_ROWS or entry.uses * len(path) * _PATIENCE < entry.rows:
-                return None
+                return path
             entry.index = _Index(snapshot, layout, dataset_type, path)
-        return entry.index.first(values)
+        first = entry.index.first(values)
+        if first == _NOWHERE:
+            return [path[place] for place in entry.calibrations]
+        if not entry.calibrations:
+            return path[first:]
+        return [*(path[place] for place in entry.calibrations if place < first), *path[first:]]
 
 
 class _Entry:
@@ -95,6 +98,8 @@ class _Entry:
         self.rows = rows
         self.uses = 0
         self.index: _Index | None = None
+        kinds = enumerate(kind for _, kind in path)
+        self.calibrations = [place for place, kind in kinds if kind is CollectionType.CALIBRATION]
 
 
 def _rows(snapshot: Snapshot, layout: DatasetLayout, dataset_type: str, path: Path) -> int:
@@ -125,20 +130,19 @@ class _Index:
         ranked = np.lexsort((position, total))
         hashes, first = np.unique(total[ranked], return_index=True)
         self._hashes, self._positions = hashes, position[ranked][first]
+        self._search, self._type = hashes.searchsorted, np.uint64
 
     def first(self, values: tuple[Any, ...]) -> int:
-        """Position of the first collection, or `NOWHERE`."""
-        import numpy as np
-
+        """Position of the first collection, or `_NOWHERE`."""
         total = 0
         for value, codes in zip(values, self._codes, strict=True):
             number: int | None = value if codes is None else codes.get(value)
             if number is None:
-                return NOWHERE
+                return _NOWHERE
             total = (total * _FACTOR + number) & _MASK
-        place = int(self._hashes.searchsorted(np.uint64(total)))
+        place = int(self._search(self._type(total)))
         if place == len(self._hashes) or int(self._hashes[place]) != total:
-            return NOWHERE
+            return _NOWHERE
         return int(self._positions[place])
 
 

@@ -33,7 +33,7 @@ from lakebutler.registry.dimension_records import (
     insert_records,
     sync_record,
 )
-from lakebutler.registry.long_paths import NOWHERE, LongPaths
+from lakebutler.registry.long_paths import LongPaths
 from lakebutler.registry.schema import DatasetLayout, dataset_layout
 from lakebutler.registry.session import Session
 from lakebutler.timespan import Timespan
@@ -341,7 +341,7 @@ class Registry:
         layout = dataset_layout(dataset_type.dimensions)
         name = dataset_type.nameAndComponent()[0]
         width = None if file else layout.n_reference
-        for collection, kind in self._worth_asking(layout, name, values, path):
+        for collection, kind in self._long_paths.worth_asking(snapshot, layout, name, path, values):
             if kind is CollectionType.CALIBRATION:
                 row = calibrations.find_calibration(snapshot, layout, name, collection, values, timespan)
             else:
@@ -356,25 +356,6 @@ class Registry:
                     continue
             return layout, row
         return None
-
-    def _worth_asking(
-        self,
-        layout: DatasetLayout,
-        dataset_type: str,
-        values: tuple[Any, ...],
-        path: Sequence[tuple[str, CollectionType]],
-    ) -> Iterable[tuple[str, CollectionType]]:
-        """The collections of a path that may have a data ID, as far as that is known."""
-        first = self._long_paths.first(self.snapshot, layout, dataset_type, path, values)
-        if first is None:
-            return path
-        calibrations_of = [part for part in path if part[1] is CollectionType.CALIBRATION]
-        if first == NOWHERE:
-            return calibrations_of
-        if not calibrations_of:
-            return path[first:]
-        before = [part for part in path[:first] if part[1] is CollectionType.CALIBRATION]
-        return [*before, *path[first:]]
 
     def row_of(self, ref: DatasetRef) -> tuple[DatasetLayout, tuple[Any, ...]]:
         """Find the row of a dataset.
