@@ -55,6 +55,7 @@
         RepositoryFormatError              (ValueError)
         RepositoryCorruptError             (ValueError)
         SnapshotNotFoundError              (LookupError)
+          SnapshotExpiredError
         StorageError                       (OSError)
           StorageUncertainError
         UnsafeStoreError                   (OSError)
@@ -118,6 +119,7 @@ __all__ = [
     "RepositoryError",
     "RepositoryExistsError",
     "RepositoryFormatError",
+    "SnapshotExpiredError",
     "SnapshotNotFoundError",
     "StorageClassError",
     "StorageError",
@@ -160,14 +162,9 @@ class ButlerError(Exception):
         return (_rebuild, (type(self), self.message, self.hint))
 
 
-_LONGEST = 1200
-
-
 def _shortened(text: str) -> str:
     """Text of which an input that it names may be very long."""
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[: _LONGEST - 300]} … ({len(text)} characters) … {text[-200:]}"
+    return text if len(text) <= 1200 else f"{text[:900]} … ({len(text)} characters) … {text[-200:]}"
 
 
 def _rebuild(cls: type[ButlerError], message: str, hint: str | None) -> ButlerError:
@@ -497,6 +494,12 @@ class SnapshotNotFoundError(RepositoryError, LookupError):
     """There is no such version, tag or time in the history."""
 
     kind = "snapshot_not_found"
+
+
+class SnapshotExpiredError(SnapshotNotFoundError):
+    """A vacuum has removed this version."""
+
+    kind = "snapshot_expired"
 
 
 class StorageError(RepositoryError, OSError):

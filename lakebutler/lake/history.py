@@ -13,6 +13,7 @@ from pathlib import Path
 from lakebutler.errors import (
     RepositoryCorruptError,
     RepositoryError,
+    SnapshotExpiredError,
     SnapshotNotFoundError,
     did_you_mean,
 )
@@ -68,7 +69,7 @@ def extend_state(state: LakeState, storage: Storage, until: int | None = None) -
         if state.head.version == before:
             missing = log_path(before + 1)
             if until is not None and boundary(storage) > before:
-                raise SnapshotNotFoundError(f"version {until} is no longer kept in {storage.url}")
+                raise SnapshotExpiredError(f"version {until} is no longer kept in {storage.url}")
             raise RepositoryCorruptError(
                 f"the log of {storage.url} has a hole: {missing} is missing, but version {last} is there",
                 hint="restore the missing entry from a copy of the repository",

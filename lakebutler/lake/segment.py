@@ -154,10 +154,9 @@ class FileSegment(Segment):
         try:
             return self._store.storage.fetch(file.path, file.bytes, file.sha256)
         except FileNotFoundError:
-            raise RepositoryCorruptError(
-                f"{file.path} is missing in {self._store.storage.url}",
-                hint="the repository was copied while it was written to, or a file was removed by hand",
-            ) from None
+            from lakebutler.lake.expired import missing_file
+
+            raise missing_file(self._store.storage, file.path) from None
 
     def parquet(self) -> pq.ParquetFile:
         """Return the opened file."""
