@@ -22,7 +22,7 @@ from lakebutler.errors import (
 )
 from lakebutler.lake.change import Change
 from lakebutler.lake.entry import Header, encode_entry
-from lakebutler.lake.log import read_entry
+from lakebutler.lake.log import boundary, read_entry
 from lakebutler.lake.naming import log_path
 from lakebutler.lake.protocol import conflict
 from lakebutler.lake.snapshot import Snapshot
@@ -165,6 +165,8 @@ class Attempt:
         if entry is None or entry.txid != self.txid:
             self.claiming = False  # the number is another's: ours can land no more
             return None
+        if boundary(lake.storage) >= asked.version:
+            raise self._unknown(asked, StorageError("others have removed the log up to it meanwhile"))
         return lake.as_of(asked.version)
 
     def _build(self, base: Snapshot) -> tuple[Change | None, bool]:
@@ -231,7 +233,7 @@ class Attempt:
         try:
             storage.create(log_path(header.version), data)
         except FileExistsError:
-            return self._ours(head)
+            return self._unless_void(self._ours(head))
         except StorageUncertainError as error:
             if not storage.remote:
                 raise CommitUnknownError(
@@ -239,28 +241,35 @@ class Attempt:
                     hint="ask again: Lake.committed(txid)",
                     txid=self.txid,
                 ) from error
-            return self._ours(head)
+            return self._unless_void(self._ours(head))
         except StorageError as error:
             if self.unanswered is not None:  # an earlier request may still arrive
                 raise self._unknown(head, error) from error
             self.claiming = False
             raise
+        return self._unless_void(head)
+
+    def _unless_void(self, head: Head | None) -> Head | None:
+        """Return the entry that was made, unless others removed the log up to it meanwhile."""
+        lake = self.lake
+        if head is None:
+            return None
         try:
-            void = self.lake.is_void(head.version)
+            void = lake.is_void(head.version)
         except StorageError as error:
             raise self._unknown(head, error) from error
-        if void:
-            storage.delete([log_path(head.version)])
-            self.lake.reload()
-            if self.lake.head.version < header.version:
-                raise RepositoryCorruptError(
-                    f"{storage.url} says that its log was removed up to version {header.version} or later,"
-                    f" but nothing leads beyond version {self.lake.head.version}",
-                    hint="restore the repository from a copy",
-                )
-            self.again("others removed the log up to here")
-            return None
-        return head
+        if not void:
+            return head
+        lake.storage.delete([log_path(head.version)])
+        lake.reload()
+        if lake.head.version < head.version:
+            raise RepositoryCorruptError(
+                f"{lake.storage.url} says that its log was removed up to version {head.version} or later,"
+                f" but nothing leads beyond version {lake.head.version}",
+                hint="restore the repository from a copy",
+            )
+        self.again("others removed the log up to here")
+        return None
 
     def _ours(self, head: Head) -> Head | None:
         """Return the entry that is there now, if it is the one that we tried to make.

@@ -469,9 +469,23 @@ def test_a_writer_that_always_loses_gives_up_with_a_named_error(
     assert row(1) not in everything(reopened(tmp_path).snapshot())
 
 
-def test_a_writer_that_slept_through_a_clean_up_commits_on_the_new_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize("answer", ["comes", "is lost", "is that the name is taken"])
+def test_a_writer_that_slept_through_a_clean_up_commits_on_the_new_state(
+    tmp_path: Path, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its entry would bear a number that was removed from the log; nobody would ever read it."""
     sleeper, other = fresh(tmp_path), reopened(tmp_path)
+    create = sleeper.storage.create
+
+    def lossy(path: str, data: bytes) -> None:
+        create(path, data)
+        if path == log_path(1) and answer != "comes":
+            raise StorageUncertainError("no answer") if answer == "is lost" else FileExistsError(path)
+
+    monkeypatch.setattr(sleeper.storage, "create", lossy)
+    if answer == "is lost":  # as on a remote store, where one asks what became of it
+        monkeypatch.setattr(sleeper.storage, "remote", True)
+        monkeypatch.setattr(sleeper, "_looked", -1e9)
     for version in range(1, 6):
         add(other, [row(version)])
     other.checkpoint()
