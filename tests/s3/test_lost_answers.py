@@ -36,6 +36,7 @@ class Plan:
         self.rate = rate
         self.faults = faults
         self.on = False
+        self.commits = 0
         self._next: list[str] = []
 
     def __call__(self, request: Request) -> str | None:
@@ -46,6 +47,7 @@ class Plan:
         if request.commits:
             if not self._next:
                 self._next = self.dice.sample(self.faults, len(self.faults))
+            self.commits += 1
             return self._next.pop()
         return None
 
@@ -105,7 +107,7 @@ def storm(
         for lake in lakes:
             lake.storage._check_safe()  # type: ignore[attr-defined]
         plan.on = True
-        while sum(proxy.injected.values()) < wanted:
+        while plan.commits < wanted:
             threads = [
                 threading.Thread(target=write, args=(lake, done * writers + n, count, said))
                 for n, lake in enumerate(lakes)
@@ -117,7 +119,7 @@ def storm(
             done += 1
         plan.on = False
         print(
-            f"seed {seed}: {dict(proxy.injected)}; {len(said.done)} done, {len(said.failed)} failed,"
+            f"seed {seed}: {plan.commits} of commits, in all {dict(proxy.injected)}; {len(said.done)} done, {len(said.failed)} failed,"
             f" {len(said.unknown)} unknown"
         )
     return judge(root, said)
