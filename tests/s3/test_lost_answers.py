@@ -118,10 +118,8 @@ def storm(
                 thread.join()
             done += 1
         plan.on = False
-        print(
-            f"seed {seed}: {plan.commits} of commits, in all {dict(proxy.injected)}; {len(said.done)} done, {len(said.failed)} failed,"
-            f" {len(said.unknown)} unknown"
-        )
+        ends = f"{len(said.done)} done, {len(said.failed)} failed, {len(said.unknown)} unknown"
+        print(f"seed {seed}: {plan.commits} faults of commits, in all {dict(proxy.injected)}; {ends}")
     return judge(root, said)
 
 
