@@ -109,16 +109,16 @@ class Datastore:
             config.get("templates"), parse_template, "templates"
         )
         self._formatters: Overrides[str] = Overrides(config.get("formatters"), key_of, "formatters")
-        self._files = files or open_files(self.root, self._options, private=bool(config.get("private")))
-        self.files = self._files
+        self.files = self._files = files or open_files(
+            self.root, self._options, private=bool(config.get("private"))
+        )
         self._local = self._files if isinstance(self._files, LocalFiles) else None
         self._allow: Sequence[str] | bool = ()
         self._allowed = Allowed()
         self._verifier = Verifier()
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._writers: dict[tuple[str, str], tuple[StorageClass, tuple[Formatter, ...], tuple[str, ...]]] = {}
-        if allow_external:
-            self.allow_external(allow_external)
+        self.allow_external(allow_external)
 
     # ------------------------------------------------------------------- trust
 
@@ -237,8 +237,7 @@ class Datastore:
         StorageError
             Raised if a file cannot be brought in; nothing is left behind then.
         """
-        if self._constraints:
-            self._constraints.require(ref for file in files for ref in file.refs)
+        self._constraints.require(ref for file in files for ref in file.refs)
         store = Ingest(
             self._files,
             self._name,
@@ -529,13 +528,10 @@ class Datastore:
         uri : `lsst.resources.ResourcePath`
             A predicted one ends in ``#predicted``.
         """
-        from lsst.resources import ResourcePath
-
-        if record is None:
-            return ResourcePath(self._address(self.predict(ref)) + "#predicted", forceDirectory=False)
-        if record.path is None:
+        if record is not None and record.path is None:
             return external_uri(record.uri or "")
-        return ResourcePath(self._address(check_stored_path(record.path)), forceDirectory=False)
+        place = self.predict(ref) + "#predicted" if record is None else check_stored_path(record.path or "")
+        return external_uri(self._address(place))
 
     def predict(self, ref: Any) -> str:
         """Path that a dataset would be written to.
