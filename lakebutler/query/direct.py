@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakebutler.dimensions.elements import DimensionElement
-from lakebutler.lake.select import Allowed, estimate, select
+from lakebutler.lake.select import Allowed, estimate, select, select_table
+from lakebutler.query.columns import ColumnRef
 from lakebutler.query.evaluate import NotHere, Row, compiled, name_of, supported
 from lakebutler.query.expression import Bound, Operation, columns_of
 from lakebutler.query.expression_sql import UNBOUNDED
@@ -32,6 +33,8 @@ __all__ = ["MOST", "Rows", "few_rows", "suits"]
 MOST = 4000
 """Rows of one relation, or of the join, beyond which DuckDB is faster."""
 _MOST_VALUES = 1000
+_MOST_VALID = 100_000
+"""Rows of calibrations that are read to find those valid at some time."""
 
 
 @dataclass(slots=True)
@@ -107,7 +110,7 @@ class _Relation:
         self.missing = table is None
         self.keys = tuple(keys)
         self.found: Rows | None = None
-        self.tried: dict[str, Allowed] | None = None
+        self.tried: tuple[dict[str, Allowed], tuple[int, int] | None] | None = None
 
     def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
         raise NotImplementedError
@@ -145,6 +148,26 @@ class _Datasets(_Relation):
             return None
         if not self.whole:
             return Rows(self.names, list(dict.fromkeys(rows)))
+        return self._named(rows)
+
+    def read_valid(
+        self, snapshot: Snapshot, allowed: dict[str, Allowed], window: tuple[int, int], most: int
+    ) -> Rows | None:
+        """Read what is valid some time in a window, among many that are not."""
+        import pyarrow.compute as pc
+
+        assert self.table is not None
+        table = select_table(snapshot, self.table, {**allowed, **self.fixed()}, self.columns, _MOST_VALID)
+        if table is None:
+            return None
+        begin, end = (table.column(name) for name in ("valid_begin", "valid_end"))
+        early = pc.fill_null(pc.less(begin, window[1]), True)
+        found = table.filter(pc.and_(early, pc.fill_null(pc.greater(end, window[0]), True)))
+        if found.num_rows > most:
+            return None
+        return self._named(list(zip(*(c.to_pylist() for c in found.columns), strict=True)))
+
+    def _named(self, rows: list[Row]) -> Rows:
         low, high = UNBOUNDED
         made = [
             (*row[:-2], (low if row[-2] is None else row[-2], high if row[-1] is None else row[-1]))
@@ -327,13 +350,17 @@ class _Answer:
 
     def _read(self, relation: _Relation, size: int) -> bool:
         known = {name: self.allowed[name] for name in relation.keys if name in self.allowed}
-        if relation.tried == known:
+        window = self._window(relation)
+        if relation.tried == (known, window):
             return False
-        relation.tried = known
+        relation.tried = (known, window)
         governors = self.plan.dimensions.universe.governor_dimensions.names
-        if size > MOST and not set(known) - set(governors):
-            return False
-        found = relation.read(self.snapshot, known, MOST)
+        if size <= MOST or set(known) - set(governors):
+            found = relation.read(self.snapshot, known, MOST)
+        else:
+            found = None
+        if found is None and window is not None and isinstance(relation, _Datasets):
+            found = relation.read_valid(self.snapshot, known, window, MOST)
         if found is None:
             return False
         found = self._filtered(found)
@@ -345,6 +372,24 @@ class _Answer:
                 values = Allowed(frozenset([row[place] for row in found.rows]) - {None})
                 self.allowed[name] = values.meet(self.allowed[name]) if name in self.allowed else values
         return True
+
+    def _window(self, relation: _Relation) -> tuple[int, int] | None:
+        """When calibrations must be valid, if the observations are known."""
+        if not isinstance(relation, _Datasets) or not relation.whole:
+            return None
+        for op in self.plan.overlaps:
+            names = [name_of(operand) for operand in op.operands if isinstance(operand, ColumnRef)]
+            own = f"{relation.search.name}.timespan"
+            if own not in names or len(names) != 2:
+                continue
+            (other,) = (name for name in names if name != own)
+            for known in self.relations:
+                if known.found is not None and other in known.found.names:
+                    place = known.found.names.index(other)
+                    spans = [row[place] for row in known.found.rows if row[place] is not None]
+                    low = min((span[0] for span in spans), default=UNBOUNDED[0])
+                    return low, max((span[1] for span in spans), default=low + 1)
+        return None
 
     def _filtered(self, found: Rows) -> Rows:
         """Apply what can be told from these columns alone, and is not yet."""
