@@ -91,7 +91,8 @@ def _copy(source: str, place: str, mode: int) -> Made:
     size = 0
     with open(source, "rb", buffering=0) as stream, new_file(place, mode) as descriptor:
         before = os.fstat(stream.fileno())
-        while part := stream.read(CHUNK):
+        room = min(CHUNK, before.st_size + 1)  # a large buffer takes longer to make than a small file to read
+        while part := stream.read(room):
             digest.update(part)
             write_all(descriptor, part)
             size += len(part)
