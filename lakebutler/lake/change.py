@@ -102,6 +102,7 @@ class Change:
         """Say that the checks behind this change looked at the rows of a scope.
 
         If another commit adds or removes rows there first, the change is built again.
+        A scope that is cut short stands for all that begin so.
         """
         self._dirty = True
         self.touches.setdefault(table, set()).add(tuple(scope))

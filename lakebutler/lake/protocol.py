@@ -53,7 +53,7 @@ class Footprint:
     creates : frozenset
         Tables that were made.
     touches : mapping
-        Scopes that were looked at, by table.
+        Scopes that were looked at, by table; one that is cut short stands for all that begin so.
     requires : frozenset
         Kinds and names of the values that were looked at.
     """
@@ -147,18 +147,28 @@ def conflict(mine: Footprint, theirs: Footprint) -> str | None:
     for table in mine.folds & theirs.folds:
         return f"files of table {table!r} were rewritten"
     for table, scopes in mine.touches.items():
-        if scopes & theirs.inserts.get(table, frozenset()):
+        if _covers(scopes, theirs.inserts.get(table, frozenset())):
             return f"rows of table {table!r} were added in the same scope"
-        if table in theirs.deletes and _meet(scopes, theirs.deletes[table]):
+        gone = theirs.deletes.get(table, frozenset())
+        if gone is None or _covers(scopes, gone):
             return f"rows of table {table!r} were removed in the same scope"
-    for table, gone in mine.deletes.items():
-        if table not in mine.by_id and _meet(theirs.inserts.get(table, frozenset()), gone):
+    for table, lost in mine.deletes.items():
+        if table not in mine.by_id and _meet(theirs.inserts.get(table, frozenset()), lost):
             return f"rows of table {table!r} were added where rows are being removed"
     return None
 
 
 def _meet(scopes: frozenset[Key], other: Scopes) -> bool:
     return bool(scopes) if other is None else not scopes.isdisjoint(other)
+
+
+def _covers(touched: frozenset[Key], scopes: frozenset[Key]) -> bool:
+    """Whether one of some scopes is, or begins with, one that was looked at."""
+    if touched & scopes:
+        return True
+    return any(
+        len(short) < len(scope) and scope[: len(short)] == short for short in touched for scope in scopes
+    )
 
 
 def _scopes_of(schema: TableSchema, columns: tuple[str, ...], keys: Iterable[Key]) -> set[Key] | None:

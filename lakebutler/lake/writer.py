@@ -331,8 +331,8 @@ def _expect(change: Change, schemas: Mapping[str, TableSchema]) -> dict[str, Any
     if change.touches:
         out["touch"] = {
             table: [
-                list(scope)
-                for scope in encode_rows(schemas[table], schemas[table].scope, sorted(scopes, key=repr))
+                list(encode_rows(schemas[table], schemas[table].scope[: len(scope)], [scope])[0])
+                for scope in sorted(scopes, key=repr)
             ]
             for table, scopes in sorted(change.touches.items())
         }

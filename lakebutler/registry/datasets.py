@@ -318,6 +318,15 @@ def insert_datasets(
     return change if anything else None
 
 
+def _looked_at(ref: DatasetRef) -> tuple[str, ...]:
+    """Scope of the rows that stand in the way of a dataset.
+
+    An ID that follows from the data ID may be taken in any run, a random one nowhere.
+    """
+    name = ref.datasetType.name
+    return (name, ref.run) if ref.id.version == 7 else (name,)
+
+
 def _append(
     change: Change,
     layout: DatasetLayout,
@@ -326,8 +335,8 @@ def _append(
     when: datetime.datetime,
     cache: dict[str, Any] | None,
 ) -> None:
-    for scope in {(ref.datasetType.name, ref.run) for ref in refs}:
-        change.touch(layout.table, scope)
+    for ref in {(ref.datasetType.name, ref.run): ref for ref in refs}.values():
+        change.touch(layout.table, _looked_at(ref))
     if len(refs) <= SMALL:
         rows = batch_rows(refs, files if files is not None else [_NO_FILE] * len(refs), when)
         change.append_rows(layout.table, rows)
@@ -422,7 +431,7 @@ def insert_one(
     change = Change()
     change.require(collections.KIND, ref.run)
     change.require(dataset_types.KIND, ref.datasetType.name)
-    change.touch(layout.table, (ref.datasetType.name, ref.run))
+    change.touch(layout.table, (ref.datasetType.name, ref.run) if new_id else _looked_at(ref))
     if rows:
         waiting = unstored(snapshot, layout, (ref,), (0,))
         if not waiting:

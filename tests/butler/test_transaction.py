@@ -369,3 +369,23 @@ def test_large_transactions_go_through_parquet_and_back(place: Place, butler: Bu
     with pytest.raises(Stop):
         fail()
     assert place.tree() == before
+
+
+def test_one_id_put_into_two_runs_at_once_is_refused_to_the_second(butler: Butler, place: Place) -> None:
+    for run in ("run/a", "run/b"):
+        butler.collections.register(run)
+    kind = butler.get_dataset_type("note")
+    data_id = butler.registry.expandDataId(note_id())
+    mode = DatasetIdGenEnum.DATAID_TYPE
+    first, second = (
+        DatasetRef(kind, data_id, run=run, id_generation_mode=mode) for run in ("run/a", "run/b")
+    )
+    assert first.id == second.id
+    with place.open(writeable=True) as other:
+        before = place.files()
+        with pytest.raises(ConflictingDefinitionError, match=r"its ID .* is that of"), butler.transaction():
+            butler.put({"a": 1}, first)
+            other.put({"b": 2}, second)
+    assert butler.get(second) == {"b": 2}
+    assert not butler.query_datasets("note", "run/a", explain=False)
+    assert len(place.files() - before) == 1
