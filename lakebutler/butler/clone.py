@@ -33,6 +33,7 @@ from lakebutler.lake.restore import KEPT
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.storage import open_storage
 from lakebutler.progress import NullProgress, Progress
+from lakebutler.registry.overlaps import OVERLAP_PREFIX
 from lakebutler.registry.schema import DATASET_PREFIX, DIMENSION_PREFIX, dimension_table, group_of_table
 from lakebutler.registry.views import repository_views
 
@@ -382,7 +383,14 @@ def _keep_records(copy: _Copy, universe: DimensionUniverse) -> None:
                 if dimension_table(dimension.name) in copy.tables:
                     keys = kept.get(dimension.name, set())
                     copy.tables[table] = _with_keys(copy.tables[table], dimension.required.names, keys)
-    assert all(table.startswith((DATASET_PREFIX, DIMENSION_PREFIX)) for table in copy.tables)
+    for element in elements:
+        index = OVERLAP_PREFIX + element.name
+        if index in copy.tables:
+            names = element.required.names
+            keys = set(_keys(copy.tables[dimension_table(element.name)], list(names)))
+            copy.tables[index] = _with_keys(copy.tables[index], names, keys)
+    known = (DATASET_PREFIX, DIMENSION_PREFIX, OVERLAP_PREFIX)
+    assert all(table.startswith(known) for table in copy.tables)
 
 
 def _note(
