@@ -50,7 +50,7 @@ def reason(request: Request, ours: Any, theirs: Any) -> str | None:
     if isinstance(ours, dict):
         if isinstance(theirs, dict):
             return "both refuse"
-        return "spatial joins are not there yet" if "spatial join" in ours["text"] else None
+        return None
     searched = [request.get("collections", []), *(c for _, c in request.get("joins", []))]
     timed = any(CALIBRATIONS & set(names) for names in searched)
     if isinstance(theirs, dict):
@@ -59,6 +59,8 @@ def reason(request: Request, ours: Any, theirs: Any) -> str | None:
         return None
     more = [row for row in ours if row not in theirs]
     fewer = [row for row in theirs if row not in ours]
+    if request.get("dataset_type") == "coadd" and "exposure" in request["where"] and not more:
+        return "patches and exposures are related by the regions of visits"
     if not more and not fewer:
         return "each result once"
     if timed and not fewer and request["kind"] == "datasets" and request["find_first"] is False:
