@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from lakebutler.errors import RepositoryCorruptError, RepositoryError
 from lakebutler.lake.checkpoint import last_checkpoint, listed_checkpoints, write_checkpoint
 from lakebutler.lake.history import extend_state
-from lakebutler.lake.naming import CHECKPOINT, LAST, LOG, dump, log_path, log_version
+from lakebutler.lake.naming import CHECKPOINT, LAST, LOG, dump, log_version
 from lakebutler.lake.references import state_at
 from lakebutler.lake.segment import SegmentStore
 from lakebutler.lake.state import LakeState
@@ -109,7 +109,7 @@ def plan_repair(storage: Storage) -> RepairPlan:
     elif head >= 0 and _hint_is_wrong(storage, left):
         newest = max(left, default=None)
         steps.append(RepairStep("write hint", LAST, newest[1] if newest else "there is no checkpoint"))
-    return RepairPlan(tuple(steps), head, before, tuple(_beyond(report, head, before)))
+    return RepairPlan(tuple(steps), head, before, tuple(_beyond(report, head)))
 
 
 def repair_registry(storage: Storage, plan: RepairPlan | None = None) -> RepairPlan:
@@ -212,9 +212,15 @@ def _behind(storage: Storage, head: int) -> list[str]:
     return [*paths, *(path for version, path in listed_checkpoints(storage) if version > head)]
 
 
-def _beyond(report: RegistryReport, head: int, before: int) -> list[Finding]:
+def _above(finding: Finding, head: int) -> bool:
+    """Whether something is about a log entry of a version above one."""
+    version = log_version(finding.object)
+    return version is not None and version > head
+
+
+def _beyond(report: RegistryReport, head: int) -> list[Finding]:
     """What stays damaged after all steps."""
-    gone = {log_path(version) for version in range(head + 1, before + 1)} if before - head < 10**6 else set()
+    gone = set() if head < 0 else {finding.object for finding in report.findings if _above(finding, head)}
     return [
         finding
         for finding in report.findings

@@ -40,6 +40,7 @@ def paths_are_believed() -> None:
     """A path in a record is taken as it is."""
     from lakebutler.datastore import datastore, paths
 
+    links_are_followed()
     paths.stored_path_problem = lambda path: None  # type: ignore[assignment]
     datastore.check_stored_path = lambda path: path  # type: ignore[attr-defined]
 
