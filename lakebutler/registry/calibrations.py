@@ -149,12 +149,16 @@ def _overlapping(
     scopes = snapshot.scopes(layout.table)
     if not any(scopes.get((name, collection)) for name in names):
         return
+    where = {"dataset_type": names, "collection": collection}
+    spans = snapshot.scan(layout.table, columns=("valid_begin", "valid_end"), where=where)
+    if not spans.filter(_meets(spans, span)).num_rows:
+        return  # nothing at all is valid then: no need to compare data IDs
     found = snapshot.match(
         layout.table,
         layout.key_columns,
         key_table(layout, refs, collection),
         select=("valid_begin", "valid_end"),
-        where={"dataset_type": names, "collection": collection},
+        where=where,
     )
     found = found.filter(_meets(found, span))
     columns = (found.column(name).to_pylist() for name in ("_key", "valid_begin", "valid_end"))

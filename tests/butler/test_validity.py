@@ -117,3 +117,32 @@ def test_validity_is_a_function_of_time(
     else:
         ref = butler.find_dataset("bias", **ask)
         assert (set() if ref is None else {ref.run}) == runs
+
+
+def test_many_are_certified_at_once_and_an_overlap_of_one_is_found(world: World) -> None:
+    butler = world.butler
+    first = 8 * 4**7
+    kind = butler.get_dataset_type("bias")
+    many = type(kind)("many", ["htm7"], "StructuredDataDict", universe=butler.dimensions, isCalibration=True)
+    butler.registry.registerDatasetType(many)
+    refs = butler.registry.insertDatasets(many, [{"htm7": first + i} for i in range(500)], run="u/a")
+    calib = "calib/many"
+    butler.collections.register(calib, CollectionType.CALIBRATION)
+    butler.registry.certify(calib, refs[:300], timespan((0, 4)))
+    butler.registry.certify(calib, refs, timespan((4, 8)))
+    butler.registry.certify(calib, refs[300:], timespan((0, 4)))
+    version = butler.version
+    for wrong in (refs, refs[:1], refs[299:]):
+        with pytest.raises(ConflictingDefinitionError):
+            butler.registry.certify(calib, wrong, timespan((3, 5)))
+    assert butler.version == version
+    butler.registry.decertify(calib, "many", timespan((2, 6)), dataIds=[ref.dataId for ref in refs[:250]])
+    spans = sorted(
+        one.timespan.nsec
+        for one in butler.registry.queryDatasetAssociations("many", calib)
+        if one.timespan is not None and one.ref == refs[0]
+    )
+    assert spans == [(0, 2 * DAY), (6 * DAY, 8 * DAY)]
+    butler.registry.certify(calib, refs[:250], timespan((2, 6)))
+    with pytest.raises(ConflictingDefinitionError):
+        butler.registry.certify(calib, refs[249:251], timespan((3, 4)))
