@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lakebutler.errors import RepositoryCorruptError, SnapshotNotFoundError
+from lakebutler.errors import RepositoryCorruptError, SnapshotNotFoundError, StorageError
 from lakebutler.lake.checkpoint import load_state
 from lakebutler.lake.entry import Action, AddFile, CreateTable, DataFile, DeleteFile, Rows
 from lakebutler.lake.history import extend_state
@@ -168,8 +168,11 @@ def data_folders(storage: Storage, tables: set[str]) -> list[str]:
     root = getattr(storage, "root", None)
     place = f"{root}/{DATA}"
     if isinstance(root, str) and os.path.isdir(place) and not os.path.islink(place[:-1]):
-        with os.scandir(place) as entries:
-            names |= {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
+        try:
+            with os.scandir(place) as entries:
+                names |= {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
+        except OSError as error:
+            raise StorageError(f"cannot list {place}: {error.strerror or error}") from error
     return [f"{DATA}{name}/" for name in sorted(names)]
 
 
