@@ -128,13 +128,10 @@ class Pending:
         newest = lake.snapshot()
         paths = {path.partition(MEMBER)[0] for path in doomed}
         paths = {path for path in paths if stored_path_problem(path) is None}
-        try:
-            for version in [newest.version, *sorted(tagged_versions(newest))]:
-                if paths:
-                    snapshot = newest if version == newest.version else lake.as_of(version)
-                    paths -= needed_paths(snapshot, sorted(paths))
-        except RepositoryError:  # it cannot be known: what stays behind is an orphan
-            return []
+        for version in [newest.version, *sorted(tagged_versions(newest))]:
+            if paths:
+                snapshot = newest if version == newest.version else lake.as_of(version)
+                paths -= needed_paths(snapshot, sorted(paths))
         return sorted(paths)
 
     def forget(self, mark: int) -> None:
