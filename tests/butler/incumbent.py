@@ -54,7 +54,7 @@ def state(root):
         for r in b.registry.queryDatasets(t, collections="*"):
             data = sorted((k, v) for k, v in r.dataId.required.items())
             content = None
-            if b.stored(r):
+            if b.stored(r) and not b.getURI(r).fragment:  # else it is inside of a zip
                 import hashlib
                 content = hashlib.sha256(b.getURI(r).read()).hexdigest()
             found["datasets"][str(r.id)] = [t.name, r.run, data, content]

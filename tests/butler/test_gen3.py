@@ -213,6 +213,35 @@ def _fill_in(source: Path) -> None:
     connection.close()
 
 
+def test_files_inside_of_zips_get_files_of_their_own(
+    made: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    script = """
+import os
+b = Butler.from_config(sys.argv[1])
+os.mkdir("zips")
+refs = b.query_datasets("bias", "run/one", with_dimension_records=True)
+made = b.retrieve_artifacts_zip(refs, "zips").ospath
+Butler.makeRepo("zipped")
+z = Butler.from_config("zipped", writeable=True)
+z.registry.registerDatasetType(b.get_dataset_type("bias"))
+z.ingest_zip(made, transfer="copy", transfer_dimensions=True)
+print(json.dumps(state("zipped")))
+"""
+    state = incumbent.run(script, made[0], where=tmp_path)
+    for transfer in ("direct", "copy"):
+        done = convert_gen3(tmp_path / "zipped", tmp_path / transfer, transfer=transfer)
+        assert (done.datasets, done.files, done.missing) == (4, 4, ())
+        with Butler.from_config(tmp_path / transfer) as butler:
+            agrees(butler, state)
+            for ref in butler.query_datasets("bias", "run/one"):
+                assert butler.get(ref) == {"n": ref.dataId["detector"]}
+            version = butler.version
+        convert_gen3(tmp_path / "zipped", tmp_path / transfer, transfer=transfer)
+        with Butler.from_config(tmp_path / transfer) as butler:
+            assert butler.version == version
+
+
 # ---------------------------------------------------------------------- bad input
 
 

@@ -9,9 +9,13 @@ goes on where it ended.
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from lakebutler.butler.butler import Butler
 from lakebutler.butler.gen3.database import Gen3Database, SqliteRegistry
@@ -35,6 +39,9 @@ __all__ = ["MODES", "Converted", "convert_gen3"]
 
 MODES = ("direct", "copy", "hardlink", "link", "symlink", "relsymlink")
 """What can happen to the files; the source keeps them always."""
+
+_MEMBER = "#zip-path="
+"""What stands between a zip and the name of a member in the path of a file."""
 
 _FILES_AT_ONCE = 5000
 _BYTES_AT_ONCE = 4 << 30
@@ -161,7 +168,8 @@ def _add(
     for file in incoming.files:
         inside = next((root for root in own if file.path.startswith(root.rstrip("/") + "/")), None)
         placed += place_paths([file], inside, target)
-    present, missing = _parted(placed)
+    zipped = [file for file in placed if _MEMBER in file.path]
+    present, missing = _parted([file for file in placed if _MEMBER not in file.path])
     converted = Converted(
         repository.root,
         content.version,
@@ -170,7 +178,7 @@ def _add(
         len(bundle.collections),
         bundle.count(),
         sum(table.num_rows for table in bundle.members.values()),
-        len(present),
+        len(present) + len(zipped),
         tuple(file.path for file in missing),
         content.disassembled,
         dict(content.passed_over),
@@ -178,13 +186,41 @@ def _add(
     message = f"converted from {place.name}"
     if transfer == "direct":
         add_incoming(target, Incoming(bundle, present), "direct", op="convert-gen3", message=message)
-        return converted
-    progress.start("bringing in files", len(present))
-    for part in _batches(bundle, present, batch):
+    progress.start("bringing in files", len(zipped) if transfer == "direct" else len(present) + len(zipped))
+    for part in _batches(bundle, present, batch) if transfer != "direct" else ():
         add_incoming(target, part, transfer, op="convert-gen3", message=message)
         progress.advance(len(part.files))
+    for some in _parts(zipped, batch):
+        with tempfile.TemporaryDirectory(prefix="lakebutler-") as scratch:
+            part = _of_files(bundle, _unpacked(some, scratch))
+            add_incoming(target, part, "copy", op="convert-gen3", message=message)
+        progress.advance(len(some))
     progress.finish()
     return converted
+
+
+def _unpacked(files: Sequence[IncomingFile], scratch: str) -> list[IncomingFile]:
+    """Files that the source keeps inside of zips, each unpacked under a name of ours."""
+    archives: dict[str, zipfile.ZipFile] = {}
+    unpacked = []
+    try:
+        for i, file in enumerate(files):
+            place, _, fragment = file.path.partition("#")
+            member = unquote(fragment.removeprefix(_MEMBER.lstrip("#")))
+            local = local_path_of_uri(place) if place.startswith("file://") else place
+            if local not in archives:
+                archives[local] = zipfile.ZipFile(local)
+            ending = os.path.splitext(member)[1]
+            target = os.path.join(scratch, f"{i}{ending if ending[1:].isalnum() else ''}")
+            with archives[local].open(member) as incoming, open(target, "xb") as outgoing:
+                shutil.copyfileobj(incoming, outgoing, 1 << 20)
+            unpacked.append(file._replace(path=target))
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise StorageError(f"cannot unpack {file.path}: {error}") from None
+    finally:
+        for archive in archives.values():
+            archive.close()
+    return unpacked
 
 
 def _parted(files: Sequence[IncomingFile]) -> tuple[list[IncomingFile], list[IncomingFile]]:
@@ -210,24 +246,29 @@ def _batches(bundle: Bundle, files: Sequence[IncomingFile], batch: int) -> Itera
     import numpy as np
 
     yield Incoming(Bundle(bundle.records, bundle.types, bundle.collections))
-    filed = {layout: np.zeros(table.num_rows, bool) for layout, table in bundle.datasets.items()}
+    filed = {layout.table: np.zeros(table.num_rows, bool) for layout, table in bundle.datasets.items()}
     for part in _parts(files, batch):
-        some: dict[DatasetLayout, list[int]] = {}
-        moved = []
         for file in part:
-            rows = some.setdefault(file.layout, [])
-            moved.append(file._replace(rows=tuple(range(len(rows), len(rows) + len(file.rows)))))
-            rows += file.rows
-        for layout, rows in some.items():
-            filed[layout][rows] = True
-        datasets = {layout: _take(bundle.datasets[layout], rows) for layout, rows in some.items()}
-        yield Incoming(replace(Bundle(), datasets=datasets), moved)
+            filed[file.layout.table][list(file.rows)] = True
+        yield _of_files(bundle, part)
     rest = {}
-    for layout, flags in filed.items():
-        rows = np.flatnonzero(~flags).tolist()
+    for layout in bundle.datasets:
+        rows = np.flatnonzero(~filed[layout.table]).tolist()
         if rows:
             rest[layout] = _take(bundle.datasets[layout], rows)
-    yield Incoming(replace(Bundle(), datasets=rest, members=bundle.members))
+    yield Incoming(Bundle(datasets=rest, members=bundle.members))
+
+
+def _of_files(bundle: Bundle, files: Sequence[IncomingFile]) -> Incoming:
+    """Some files with their datasets."""
+    some: dict[DatasetLayout, list[int]] = {}
+    moved = []
+    for file in files:
+        rows = some.setdefault(file.layout, [])
+        moved.append(file._replace(rows=tuple(range(len(rows), len(rows) + len(file.rows)))))
+        rows += file.rows
+    datasets = {layout: _take(bundle.datasets[layout], rows) for layout, rows in some.items()}
+    return Incoming(Bundle(datasets=datasets), moved)
 
 
 def _parts(files: Sequence[IncomingFile], batch: int) -> Iterator[list[IncomingFile]]:
