@@ -209,10 +209,11 @@ def looking(reader: Holder) -> Iterator[tuple[str, Callable[[], Any]]]:
             yield f"{verb} {name}", each(verb)
         yield f"retrieve {name}", lambda refs=refs: reader.get().retrieveArtifacts(refs, f"{WORK[0]}/out")
     yield "get by data id", lambda: reader.get().get("note", instrument="Cam1", exposure=101, detector=0)
-    yield (
-        "get calibration",
-        lambda: reader.get().get("bias", instrument="Cam1", detector=0, collections="u/good"),
-    )
+    for name in ("label", "array"):
+        yield (
+            f"get {name} from a run",
+            lambda name=name: reader.get().get(name, instrument="Cam1", collections="u/good"),
+        )
     yield (
         "where",
         lambda: reader.get().query_datasets(
