@@ -67,7 +67,7 @@ OURS = {
     "DatasetRefQueryResults": "lakebutler.query.results:DatasetRefQueryResults",
     "DataCoordinateQueryResults": "lakebutler.query.results:DataCoordinateQueryResults",
     "DimensionRecordQueryResults": "lakebutler.query.results:DimensionRecordQueryResults",
-    "GeneralQueryResults": "lakebutler.query.results:GeneralQueryResults",
+    "GeneralQueryResults": "lakebutler.query.general:GeneralQueryResults",
     "ExpressionFactory": "lakebutler.query.expression:ExpressionFactory",
     "DataCoordinate": "lakebutler:DataCoordinate",
     "DimensionUniverse": "lakebutler:DimensionUniverse",
@@ -204,6 +204,7 @@ def table() -> tuple[str, list[str]]:
             shown = f"`{name}({', '.join(args)})`" if args is not None else f"`{name}`"
             note = notes.get(f"{title}.{name}", notes.get(f"*.{name}", ""))
             like, why = difference(name, args, ours or {}, note)
+            why = why if like.startswith(("–", "without")) else ""  # a note says why something is not there
             if (like == "–" or like.startswith("without")) and not why:
                 missing.append(f"{title}.{name}({', '.join(args or [])}) {like}")
             lines.append(f"| {shown.replace('|', chr(92) + '|')} | {like} | {why} |")
