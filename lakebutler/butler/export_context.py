@@ -355,6 +355,11 @@ def export_context(
             f"files cannot be exported with transfer={transfer!r}",
             hint=known_names(transfer, _MODES, what="modes"),
         )
+    if transfer == "direct" and target.repository.datastore.files.in_one_file:
+        raise StorageError(
+            "the files of a repository in one file have no addresses of their own",
+            hint="use transfer='copy'",
+        )
     if transfer not in (None, "direct") and directory is None:
         raise StorageError(f"transfer={transfer!r} needs a directory", hint="pass directory=")
     base = None if directory is None else normalise_root(directory)

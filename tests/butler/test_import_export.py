@@ -267,6 +267,28 @@ def test_an_export_holds_what_was_asked_for(rich: Butler, tmp_path: Path) -> Non
     assert record["path"] == "elsewhere.json"
 
 
+def test_an_export_is_read_from_an_open_file_too(rich: Butler, tmp_path: Path) -> None:
+    export_all(rich, tmp_path / "e", transfer="copy")
+    with new(tmp_path) as butler, open(tmp_path / "e/export.yaml") as stream:
+        butler.import_(
+            directory=tmp_path / "e", filename=stream, transfer="hardlink", skip_dimensions={"tract"}
+        )
+        assert content(butler) == content(rich)
+
+
+def test_a_repository_in_one_file_is_exported_by_copies(rich: Butler, tmp_path: Path) -> None:
+    from lakebutler.butler.pack import pack
+
+    pack(rich.root, str(tmp_path / "all.lake"))
+    with Butler.from_config(tmp_path / "all.lake") as packed:
+        with pytest.raises(StorageError, match="copy"), packed.export(transfer="direct"):
+            pass
+        export_all(packed, tmp_path / "e", transfer="copy")
+    with new(tmp_path) as butler:
+        butler.import_(directory=tmp_path / "e", transfer="copy")
+        assert content(butler) == content(rich)
+
+
 def test_an_export_that_fails_leaves_nothing(rich: Butler, tmp_path: Path) -> None:
     refs = rich.query_datasets("bias", "u/a")
     with pytest.raises(ZeroDivisionError), rich.export(directory=tmp_path / "e", transfer="copy") as context:
