@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
-.PHONY: help demo test test-lowest lint format types layers docs bench soak kill-full harness-full check clean venv venv-test venv-dev
+.PHONY: help demo test test-lowest lint format types layers docs bench soak kill-full harness-full trust-full check clean venv venv-test venv-dev
 
 help:
 	@echo 'make demo       a simulated camera, from raw files to a picture of its focal plane'
@@ -16,6 +16,7 @@ help:
 	@echo 'make docs       the documentation, in docs/_build/html'
 	@echo 'make bench      benchmarks, paired with lsst-daf-butler where it is installed'
 	@echo 'make soak       many writers for long;  make kill-full  kill -9 at full size'
+	@echo 'make trust-full  hostile repositories, flipped bits, names, fuzz, model at full size'
 	@echo 'make harness-full  faults, power cuts, lost answers, kills, many writers at full size'
 
 venv:
@@ -69,6 +70,10 @@ kill-full: venv-test
 # Faults at every call, simulated interleavings, power cuts, lost answers, many writers; hours.
 harness-full: venv-test
 	$(BIN)/python -m pytest -q -s --full -m full tests/fault tests/sim tests/powerloss tests/s3 tests/kill tests/concurrency $(ARGS)
+
+# Hostile repositories, flips of every byte, names, refusals of the system, fuzz, model; hours.
+trust-full: venv-test
+	$(BIN)/python -m pytest -q -s --full -m full tests/hostile tests/flips tests/inputs tests/fuzz tests/model $(ARGS)
 
 check: lint types layers test docs
 
