@@ -386,9 +386,9 @@ def _keep_records(copy: _Copy, universe: DimensionUniverse) -> None:
     for element in elements:
         index = OVERLAP_PREFIX + element.name
         if index in copy.tables:
-            names = element.required.names
-            keys = set(_keys(copy.tables[dimension_table(element.name)], list(names)))
-            copy.tables[index] = _with_keys(copy.tables[index], names, keys)
+            required = list(element.required.names)
+            there = set(_keys(copy.tables[dimension_table(element.name)], required))
+            copy.tables[index] = _with_keys(copy.tables[index], required, there)
     known = (DATASET_PREFIX, DIMENSION_PREFIX, OVERLAP_PREFIX)
     assert all(table.startswith(known) for table in copy.tables)
 

@@ -325,6 +325,20 @@ class _Binder:
             test = Operation("or", (test, Operation("is_null", (operand,), "bool")), "bool")
         return Operation("not", (test,), "bool") if node.negated else test
 
+    def in_query(self, node: tree.InQuery) -> Bound:
+        operand = self.visit(node.operand)
+        ask = self._scope.subquery
+        if ask is None:
+            raise self.fail(node, "IN (SELECT …) cannot be used here")
+        try:
+            values = ask(node.field, node.dataset_type, node.condition, self._values)
+        except InvalidQueryError as exc:
+            message = exc.message.partition(":\n")[0]
+            raise self.fail(node, f"in the inner query: {message}", exc.hint) from exc
+        items = [self._alike(node, operand, constant(value))[1] for value in values]
+        test = Operation("in", (operand, *items), "bool")
+        return Operation("not", (test,), "bool") if node.negated else test
+
     def _refuse_times(self, node: tree.IsIn, operand: Bound) -> None:
         """Refuse what reads like a range of time, but would be a list of instants."""
         two = len(node.items) == 2 and all(isinstance(item, tree.Time | tree.Literal) for item in node.items)
@@ -382,6 +396,7 @@ _VISIT: dict[type, Any] = {
     tree.Not: _Binder.logical_not,
     tree.Compare: _Binder.compare,
     tree.Between: _Binder.between,
+    tree.InQuery: _Binder.in_query,
     tree.IsNull: _Binder.is_null,
     tree.Like: _Binder.like,
     tree.IsIn: _Binder.is_in,

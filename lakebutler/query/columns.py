@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lakebutler.dimensions.elements import Dimension, DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
@@ -67,6 +68,9 @@ class Scope:
     calibrations : `frozenset` [`str`]
         Dataset types among them that are searched in CALIBRATION collections:
         only these have a ``timespan`` worth an unqualified name.
+    subquery : callable or `None`
+        Gives the values that a field (a dimension, ``dataset_id`` or ``run``)
+        has in the datasets of a type, under a condition with bind values.
     """
 
     universe: DimensionUniverse
@@ -74,6 +78,7 @@ class Scope:
     dataset_types: tuple[str, ...] = ()
     element: str | None = None
     calibrations: frozenset[str] = frozenset()
+    subquery: Callable[[str, str, str, Mapping[str, Any]], Sequence[Any]] | None = None
 
 
 def dimension_column(universe: DimensionUniverse, name: str) -> ColumnRef:

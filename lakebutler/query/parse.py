@@ -288,6 +288,20 @@ def _is_in(negated: bool) -> Callable[..., Expr]:
     return build
 
 
+def _in_query(negated: bool) -> Callable[..., Expr]:
+    def build(node: Any, text: str, start: int, end: int) -> Expr:
+        operand, query = node.children
+        field, kind, *condition = query.children
+        inner = text[_start(condition[0]) : query.meta.end_pos] if condition else ""
+        return tree.InQuery(start, end, _build(operand, text), str(field), str(kind), inner, negated)
+
+    return build
+
+
+def _start(node: Any) -> int:
+    return int(getattr(node.meta, "container_start_pos", node.meta.start_pos))
+
+
 def _is_null(negated: bool) -> Callable[..., Expr]:
     return lambda node, text, start, end: tree.IsNull(start, end, _build(node.children[0], text), negated)
 
@@ -321,6 +335,8 @@ _BUILDERS: dict[str, Callable[..., Expr]] = {
     "overlaps": lambda n, t, s, e: tree.Overlaps(s, e, _build(n.children[0], t), _build(n.children[1], t)),
     "is_in": _is_in(False),
     "is_not_in": _is_in(True),
+    "is_in_query": _in_query(False),
+    "is_not_in_query": _in_query(True),
     "is_null": _is_null(False),
     "is_not_null": _is_null(True),
     "between": _between(False),

@@ -56,7 +56,10 @@ class Query:
         self._defaults = tuple(defaults)
         empty = registry.universe.empty
         self._snapshot = registry.snapshot
-        self._request = Request(dimensions=empty, joined=empty, defaults=dict(default_data_id))
+        self._answers: dict[Any, list[Any]] = {}
+        self._request = Request(
+            dimensions=empty, joined=empty, defaults=dict(default_data_id), subquery=self._values
+        )
 
     def _with(self, request: Request) -> Query:
         other = object.__new__(Query)
@@ -369,6 +372,48 @@ class Query:
     def explain_no_results(self, execute: bool = True) -> list[str]:
         """Say why there are no rows, one reason a line."""
         return self.data_ids(self.constraint_dimensions).explain_no_results(execute)
+
+    def _values(
+        self, field: str, dataset_type: str, condition: str, binds: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """Values that a field has in datasets: the inner query of ``IN (SELECT …)``."""
+        key = (field, dataset_type, condition, repr(sorted(binds.items(), key=repr)))
+        if key not in self._answers:
+            kind = self._registry.dataset_type(dataset_type)
+            bare = self._with(
+                replace(
+                    self._request,
+                    dimensions=self.universe.empty,
+                    joined=self.universe.empty,
+                    searches=(),
+                    conditions=(),
+                    data_id={},
+                    uploads=(),
+                )
+            )
+            query = bare.join_dataset_search(dataset_type, self._inner_path(dataset_type))
+            if condition:
+                query = query.where(condition, bind=binds)
+            found: set[Any]
+            if field in kind.dimensions.names:
+                found = {data_id[field] for data_id in query.data_ids([field])}
+            elif field in ("dataset_id", "run"):
+                name = f"{dataset_type}.{field}"
+                found = {row[name] for row in query.general([], name, find_first=False)}
+            else:
+                raise InvalidQueryError(
+                    f"{dataset_type} has no dimension {field!r}",
+                    hint=known_names(field, [*kind.dimensions.names, "dataset_id", "run"]),
+                )
+            self._answers[key] = sorted(value for value in found if value is not None)
+        return self._answers[key]
+
+    def _inner_path(self, dataset_type: str) -> Sequence[str] | None:
+        """Collections of an inner query: those where the type is searched, else the default, else all."""
+        for search in self._request.searches:
+            if search.name == dataset_type:
+                return [name for name, _ in search.path]
+        return None if self._defaults else ["*"]
 
     def _search(
         self,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,6 +53,8 @@ class Request:
         Data IDs to join.
     fields : `tuple` [`str`]
         Fields of the result besides its dimensions.
+    subquery : callable or `None`
+        As in `lakebutler.query.columns.Scope`.
     """
 
     dimensions: DimensionGroup
@@ -67,6 +69,7 @@ class Request:
     with_records: bool = False
     uploads: tuple[Upload, ...] = ()
     fields: tuple[str, ...] = ()
+    subquery: Callable[[str, str, str, Mapping[str, Any]], Sequence[Any]] | None = None
 
     @property
     def constrained(self) -> DimensionGroup:
@@ -123,6 +126,7 @@ class Request:
             tuple(search.name for search in self.searches),
             self.element,
             frozenset(search.name for search in self.searches if search.has_validity),
+            self.subquery,
         )
         parts: list[Bound] = [_equals(scope, name, value) for name, value in self.data_id.items()]
         parts += [bound for text, values in self.conditions if (bound := _bound(text, scope, values))]

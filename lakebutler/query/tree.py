@@ -13,6 +13,7 @@ __all__ = [
     "Bind",
     "Call",
     "Compare",
+    "InQuery",
     "IsIn",
     "IsNull",
     "Like",
@@ -148,6 +149,17 @@ class IsIn(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class InQuery(Node):
+    """``a [NOT] IN (SELECT field FROM dataset_type [WHERE condition])``."""
+
+    operand: Expr
+    field: str
+    dataset_type: str
+    condition: str
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class IsNull(Node):
     """``a IS [NOT] NULL``."""
 
@@ -201,6 +213,7 @@ Expr: TypeAlias = (
     | Compare
     | Overlaps
     | IsIn
+    | InQuery
     | IsNull
     | Between
     | Like

@@ -140,3 +140,34 @@ def test_a_result_of_nothing_is_a_table_of_no_rows(butler: Butler) -> None:
             with by_duckdb() if duckdb else pytest.MonkeyPatch.context():
                 assert len(results.to_table()) == len(results.to_pandas()) == 0
                 assert results.to_table().colnames == list(results.to_arrow().column_names)
+
+
+@pytest.mark.parametrize("duckdb", [False, True])
+def test_values_can_be_those_of_datasets(butler: Butler, duckdb: bool) -> None:
+    calexps = {r.dataId["visit"] for r in butler.query_datasets("calexp", "chain", where=A)}
+    with by_duckdb() if duckdb else pytest.MonkeyPatch.context(), butler.query() as query:
+
+        def visits(where: str, **binds: Any) -> set[Any]:
+            with butler.query() as fresh:
+                found = fresh.data_ids(["visit"]).where(A, where, bind=binds)
+                return {d["visit"] for d in found}
+
+        every = visits("visit > 0")
+        inside = visits("visit IN (SELECT visit FROM calexp)")
+        assert inside >= calexps
+        assert visits("visit NOT IN (SELECT visit FROM calexp)") == every - inside
+        some = visits(f"visit in (select visit from calexp where ({A}) AND (visit > :low))", low=min(inside))
+        assert some == {v for v in inside if v > min(inside)}
+        raws = butler.query_datasets("raw", "raws", where=f"{A} AND exposure = 1")
+        again = query.datasets("raw", "raws").where(
+            f"raw.dataset_id IN (SELECT dataset_id FROM raw WHERE {A} AND exposure = 1)"
+        )
+        assert set(again) == set(raws)
+    for where, message in [
+        ("visit IN (SELECT detector FROM", "unexpected 'FROM'"),
+        ("visit IN (SELECT nothing FROM calexp)", "no dimension 'nothing'"),
+        ("visit IN (SELECT visit FROM calexp WHERE visit > 'a')", "in the inner query: cannot compare"),
+        ("visit IN (SELECT run FROM raw)", "cannot compare"),
+    ]:
+        with pytest.raises(InvalidQueryError, match=message):
+            butler.query_data_ids("visit", where=f"{A} AND {where}", explain=False)
