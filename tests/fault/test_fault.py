@@ -24,6 +24,9 @@ from tests.fault.world import SCENARIOS, World, damages, leftovers, look
 
 SEED = 20261123
 
+# A process that is dead closes nothing.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(autouse=True)
 def files_for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
