@@ -340,8 +340,26 @@ class _Answer:
                     del waiting[id(relation)]
                     break
             else:
-                return False
+                if not self._narrowed_again():
+                    return False
         return True
+
+    def _narrowed_again(self) -> bool:
+        """Pass what was learnt since on to what was read before; whether that leaves less."""
+        shorter = False
+        for relation in self.relations:
+            found = relation.found
+            if found is None:
+                continue
+            tests = [(i, self.allowed[name]) for i, name in enumerate(found.names) if name in self.allowed]
+            rows = [
+                row for row in found.rows if all(row[i] is None or known.has(row[i]) for i, known in tests)
+            ]
+            if len(rows) < len(found.rows):
+                relation.found = Rows(found.names, rows)
+                self._learn(relation.found)
+                shorter = True
+        return shorter
 
     def _single(self, relation: _Relation) -> bool:
         """Whether one row at most can be left."""
@@ -365,13 +383,18 @@ class _Answer:
             return False
         found = self._filtered(found)
         relation.found = found
+        self._learn(found)
+        return True
+
+    def _learn(self, found: Rows) -> None:
+        """Take in the values that dimensions have in a relation."""
         for place, name in enumerate(found.names):
             if "." in name or name.startswith("#"):
                 continue
-            if len(found.rows) <= _MOST_VALUES:
-                values = Allowed(frozenset([row[place] for row in found.rows]) - {None})
+            different = frozenset([row[place] for row in found.rows]) - {None}
+            if len(different) <= _MOST_VALUES:
+                values = Allowed(different)
                 self.allowed[name] = values.meet(self.allowed[name]) if name in self.allowed else values
-        return True
 
     def _window(self, relation: _Relation) -> tuple[int, int] | None:
         """When calibrations must be valid, if the observations are known."""
