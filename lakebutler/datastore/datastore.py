@@ -530,8 +530,9 @@ class Datastore:
         """
         if record is not None and record.path is None:
             return external_uri(record.uri or "")
-        place = self.predict(ref) + "#predicted" if record is None else check_stored_path(record.path or "")
-        return external_uri(self._address(place))
+        if record is None:
+            return external_uri(self._address(self.predict(ref)) + "#predicted")
+        return external_uri(self._address(check_stored_path(record.path or "")))
 
     def predict(self, ref: Any) -> str:
         """Path that a dataset would be written to.
