@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -237,14 +238,17 @@ class RemoteSource(Source):
     def _failed(self, error: Exception) -> bytes:
         """Return no bytes where a range lies beyond the end; raise otherwise."""
         status = _status(error)
-        if status == 416 or "416" in str(error)[:40]:
-            return b""
         if isinstance(error, FileNotFoundError) or status == 404:
             raise FileNotFoundError(errno.ENOENT, "no such file", self.url) from None
+        if status == 416 or _BEYOND.match(str(error)):
+            return b""
         hint = None
         if status in (401, 403) or "credential" in str(error).lower():
             hint = "check the credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or storage_options"
         raise StorageError(f"cannot read {self.url}: {_line(error)}", hint=hint) from error
+
+
+_BEYOND = re.compile(r"(HTTP )?416\b|InvalidRange\b")
 
 
 def _status(error: BaseException | None) -> int | None:

@@ -505,6 +505,8 @@ def test_it_is_read_from_a_web_server_that_gives_ranges(
             assert state(url) == state(packed.url)
             with pytest.raises(NotARepositoryError, match="no such file"):
                 Butler(url.replace("x.lake", "y.lake"))
+            with pytest.raises(NotARepositoryError, match="no such file"):
+                Butler(url.replace("x.lake", "416.lake"))
         else:
             with pytest.raises(StorageError, match="ignores range requests"):
                 Butler(url)
