@@ -26,7 +26,6 @@ from lakebutler.butler.metrics import MeasuringButler
 from lakebutler.butler.prune import PruningButler
 from lakebutler.butler.query_all import ManyTypesButler
 from lakebutler.butler.reading import ReadingButler
-from lakebutler.butler.registry_api import ButlerRegistry
 from lakebutler.butler.repository import Opening, Repository, make_repository, open_repository
 from lakebutler.butler.transfer_api import TransferringButler
 from lakebutler.butler.versions import VersioningButler
@@ -39,6 +38,8 @@ from lakebutler.registry.registry import Registry
 
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
+
+    from lakebutler.butler.registry_api import ButlerRegistry
 
 __all__ = ["Butler"]
 
@@ -334,6 +335,8 @@ class Butler(
     @cached_property
     def registry(self) -> ButlerRegistry:
         """The registry, by the field's method names."""
+        from lakebutler.butler.registry_api import ButlerRegistry
+
         return ButlerRegistry(self)
 
     @property

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from lakebutler.butler.bulk import find_files
 from lakebutler.butler.existence import DatasetExistence
 from lakebutler.butler.querying import QueryingButler
-from lakebutler.butler.registry_query import named_collections
 from lakebutler.collections.wildcard import is_pattern, match_names
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
@@ -73,6 +71,8 @@ class ManyTypesButler(QueryingButler):
         MissingDatasetTypeError
             Raised if no dataset type has such a name.
         """
+        from lakebutler.butler.registry_query import named_collections
+
         names = named_collections(collections) or list(self._defaults.collections)
         refs: list[DatasetRef] = []
         most = None if limit is None else abs(limit) + (limit < 0)
@@ -189,6 +189,8 @@ class ManyTypesButler(QueryingButler):
         )
         if logFailures:
             for problem in problems:
+                import logging
+
                 logging.getLogger(__name__).error("%s", problem)
         if problems:
             raise ValidationError("\n".join(problems), hint="register other storage classes or formatters")

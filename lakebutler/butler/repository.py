@@ -30,7 +30,6 @@ from lakebutler.errors import (
     RepositoryFormatError,
     StorageError,
 )
-from lakebutler.lake.container_lock import whole_file
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.log import has_versions
 from lakebutler.lake.snapshot import Snapshot
@@ -170,6 +169,8 @@ def make_repository(
         Raised if there is one already.
     """
     import yaml
+
+    from lakebutler.lake.container_lock import whole_file
 
     place = normalise_root(root)
     if has_repository(place, storage_options) and not _is_half_made(place, storage_options):

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler.base import ButlerBase
-from lakebutler.butler.import_files import Target
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.dimensions.coordinate import DataCoordinate
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from lsst.resources import ResourcePath
 
     from lakebutler.butler.export_context import RepoExportContext
+    from lakebutler.butler.import_files import Target
 
 __all__ = ["TransferringButler"]
 
@@ -25,6 +25,8 @@ class TransferringButler(ButlerBase):
     """Import, export and transfer."""
 
     def _target(self) -> Target:
+        from lakebutler.butler.import_files import Target
+
         return Target(self._repository, self._registry, self._pending)
 
     def export(

@@ -13,7 +13,6 @@ from lakebutler.butler.repository import Repository
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import ButlerUserError, DatasetNotFoundError
 from lakebutler.lake.change import Change
-from lakebutler.lake.restore import KEPT, restoring
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.tags import Tag, add_tag, delete_tag, tags
 from lakebutler.registry.dataset_rows import FILE_COLUMNS
@@ -193,6 +192,7 @@ class VersioningButler(ButlerBase):
         if not dry_run:
             self._require_free("restore a version")
         from lakebutler.butler.diff import compare
+        from lakebutler.lake.restore import KEPT, restoring
 
         lake = self._session.lake
         target, newest = lake.as_of(version), lake.snapshot()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -326,6 +325,8 @@ def _one(store: Ingest, dataset: Any, mode: str | None, keys: _Keys, done: Inges
 
 def _fetched(store: Ingest, uri: str, path: str) -> Written:
     """Bring in a file from elsewhere, by way of the local disk."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="lakebutler-") as scratch:
         local = os.path.join(scratch, "file")
         store.download(uri, local)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -306,6 +305,8 @@ def _user_and_host() -> tuple[str, str]:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = str(os.getuid())
+    import socket
+
     return user, socket.gethostname()
 
 

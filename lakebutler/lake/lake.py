@@ -19,8 +19,6 @@ from lakebutler.lake.checkpoint import (
     prune_checkpoints,
     write_checkpoint,
 )
-from lakebutler.lake.commit import Attempt
-from lakebutler.lake.compact import Compaction, needs_compaction
 from lakebutler.lake.entry import Action, Entry, Fold, RemoveFile
 from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, parse_format, read_format
 from lakebutler.lake.history import boot_time, extend_state, find_version, note, resume
@@ -35,7 +33,6 @@ from lakebutler.lake.storage import Storage
 from lakebutler.lake.tags import tagged_versions
 from lakebutler.lake.together import Together
 from lakebutler.lake.views import View, ViewWriter
-from lakebutler.lake.writer import FileWriter
 
 __all__ = ["Lake"]
 
@@ -311,6 +308,8 @@ class Lake:
         base: Snapshot | None = None,
         change: Change | None = None,
     ) -> Snapshot:
+        from lakebutler.lake.commit import Attempt
+
         with self._mutex:
             attempt = Attempt(self, build, op, message, base, change)
             snapshot = attempt.run()
@@ -324,6 +323,8 @@ class Lake:
             self._view_writer.changed(snapshot)
         else:
             self._view_writer.catch_up()
+        from lakebutler.lake.compact import needs_compaction
+
         with suppress(RepositoryError):
             for table in done.inserts.keys() | done.deletes.keys():
                 layer = self._state.tables[table]
@@ -438,6 +439,10 @@ class Lake:
             return [name for name in tables if self._compact(name, everything=everything)]
 
     def _compact(self, table: str, *, everything: bool, tiered: bool = False) -> bool:
+        from lakebutler.lake.commit import Attempt
+        from lakebutler.lake.compact import Compaction
+        from lakebutler.lake.writer import FileWriter
+
         writer = FileWriter(self.storage)
         work = Compaction(table, writer, everything=everything, tiered=tiered)
         base = self.snapshot(refresh=False)
