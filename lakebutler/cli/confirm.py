@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
@@ -31,11 +32,18 @@ def confirm_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--confirm/--no-confirm", default=True, help="Ask before anything is removed (the default)."
         ),
-        click.option("-y", "--yes", "confirm", flag_value=False, help="The same as --no-confirm."),
+        # An option of its own: a second one for "confirm" would change the default of the
+        # first in some versions of click.
+        click.option("-y", "--yes", is_flag=True, help="The same as --no-confirm."),
     ]
+
+    @wraps(function)
+    def verb(*args: Any, confirm: bool, yes: bool, **kwargs: Any) -> Any:
+        return function(*args, confirm=confirm and not yes, **kwargs)
+
     for option in reversed(options):
-        function = option(function)
-    return function
+        verb = option(verb)
+    return verb
 
 
 def go_ahead(question: str, *, dry_run: bool, confirm: bool) -> bool:

@@ -176,7 +176,7 @@ def _state_views() -> list[View]:
             "SELECT name AS parent, "
             "unnest(range(1, CAST(json_array_length(value, '$.children') AS BIGINT) + 1)) AS position, "
             "unnest(CAST(value->'children' AS VARCHAR[])) AS child "
-            f"FROM {state} WHERE kind = 'collection' AND value->>'type' = 'CHAINED'",
+            f"FROM {state} WHERE kind = 'collection' AND (value->>'type') = 'CHAINED'",
             "members of chains, in search order",
         ),
         View(
