@@ -75,6 +75,7 @@ class Attempt:
         self.queues = False
         self.eager = lake.storage.remote and lake.head.version >= 0
         self.claiming = False
+        self.lost = False
         self.unanswered: Head | None = None
 
     def prepare(self) -> Prepared:
@@ -92,7 +93,7 @@ class Attempt:
 
     def run(self) -> Snapshot:
         """Commit, however many races are lost; see `Lake.commit`."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline: float | None = None
         pause = 0.001
         try:
             while True:
@@ -103,8 +104,10 @@ class Attempt:
                 if done is not None:
                     self.writer.discard(self.prepared.paths if self.prepared else ())
                     return done
-                if time.monotonic() > deadline:
-                    self._give_up()
+                if self.lost:  # writing large files may take longer than patience lasts
+                    deadline = deadline or time.monotonic() + _PATIENCE
+                    if time.monotonic() > deadline:
+                        self._give_up()
                 if self.lake.storage.remote:
                     time.sleep(random.uniform(0, pause))
                     pause = min(2 * pause, 0.2)
@@ -150,6 +153,7 @@ class Attempt:
             head = self._claim(prepared)
             self.eager = False
             if head is None:
+                self.lost = True
                 return None
             lake.advance(head, prepared.actions)
         return lake.snapshot(refresh=False)

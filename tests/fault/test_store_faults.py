@@ -150,7 +150,7 @@ SCENARIOS: dict[str, list[Step]] = {
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bulk rows go to files although there are few; a store that is gone is given up at once."""
     monkeypatch.setattr(writer, "INLINE_ROWS", 10)
-    monkeypatch.setattr(commit_module, "_PATIENCE", 0.02)
+    monkeypatch.setattr(commit_module, "_PATIENCE", 0.2)
 
 
 def look(store: Storage) -> Any:
