@@ -196,17 +196,11 @@ def parse_repo_config(text: bytes | str, where: str) -> dict[str, Any]:
     RepositoryFormatError
         Raised if the file is no YAML mapping or has a section we do not know.
     """
-    import yaml
-
     if len(text) > _MAX_CONFIG_BYTES:
         raise RepositoryFormatError(f"{where}: larger than {_MAX_CONFIG_BYTES} bytes")
     if _depth(text) > _MAX_DEPTH:
         raise RepositoryFormatError(f"{where}: nested more than {_MAX_DEPTH} deep")
-    try:
-        config = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
-        line = " ".join(str(exc).split())[:200]
-        raise RepositoryFormatError(f"{where}: not valid YAML: {line}") from None
+    config = _parse(text, where)
     if config is None:
         return {}
     if not isinstance(config, dict):
@@ -219,6 +213,22 @@ def parse_repo_config(text: bytes | str, where: str) -> dict[str, Any]:
         if section != "description" and not isinstance(value, dict):
             raise RepositoryFormatError(f"{where}: section {section!r} must be a mapping")
     return config
+
+
+def _parse(text: bytes | str, where: str) -> Any:
+    """Parse YAML; JSON (YAML too, and what we write) without the library, which loads slowly."""
+    if not text.strip():
+        return None
+    if text.lstrip()[:1] in ("{", b"{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(text)
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
+        line = " ".join(str(exc).split())[:200]
+        raise RepositoryFormatError(f"{where}: not valid YAML: {line}") from None
 
 
 def _depth(text: bytes | str) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -168,8 +169,6 @@ def make_repository(
     RepositoryExistsError
         Raised if there is one already.
     """
-    import yaml
-
     from lakebutler.lake.container_lock import whole_file
 
     place = normalise_root(root)
@@ -179,7 +178,7 @@ def make_repository(
         )
     _refuse_what_is_there(place)
     universe = DimensionUniverse(dimension_config)
-    text = yaml.safe_dump(dict(config), sort_keys=False) if config else ""
+    text = _config_text(config) if config else ""
     Datastore("/", config=parse_repo_config(text, CONFIG_NAME).get("datastore"))  # checks the settings
     with whole_file(place) as there:
         storage = open_storage(there, storage_options=storage_options)
@@ -228,6 +227,19 @@ def _create_config(storage: Storage, text: bytes, place: str) -> None:
         raise RepositoryExistsError(
             f"{place}: there is a {CONFIG_NAME} already", hint="choose an empty place, or remove the file"
         )
+
+
+def _config_text(config: Mapping[str, Any]) -> str:
+    """Write settings as JSON, which is YAML as well, where JSON can hold them."""
+    try:
+        text = json.dumps(config, indent=2, allow_nan=False)
+        if json.loads(text) == config:
+            return text + "\n"
+    except (TypeError, ValueError):
+        pass
+    import yaml
+
+    return yaml.safe_dump(dict(config), sort_keys=False)
 
 
 def open_repository(
