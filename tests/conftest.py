@@ -15,6 +15,7 @@ KNOWN_SKIPS = (
     "needs root to mount a small disk",
     "no strace, or it may not trace",
     "lsst-daf-butler is needed",
+    "does not name a Python with lsst-daf-butler",
     "psycopg is needed",
     "PostgreSQL is not installed",
     "has no psycopg2",
