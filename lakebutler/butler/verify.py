@@ -421,10 +421,10 @@ def _digest(files: Files, stored: StoredFile) -> str | tuple[str, str]:
         if content.data is not None:
             return "sha256:" + hashlib.sha256(content.data).hexdigest()
         assert content.stream is not None
-        digest, buffer = hashlib.sha256(), bytearray(CHUNK)
+        digest = hashlib.sha256()
         try:
-            while count := content.stream.readinto(buffer):  # type: ignore[attr-defined]
-                digest.update(memoryview(buffer)[:count])
+            while part := content.stream.read(CHUNK):
+                digest.update(part)
         finally:
             content.stream.close()
             if content.temporary:

@@ -9,6 +9,7 @@ rows, these are joined here; else DuckDB is asked, with the same plan.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -100,7 +101,7 @@ def few_rows(plan: Plan, snapshot: Snapshot, learnt: dict[Operation, Pairs] | No
         return None
 
 
-class _Relation:
+class _Relation(ABC):
     """One relation of a plan, before or after it was narrowed."""
 
     names: tuple[str, ...] = ()
@@ -112,8 +113,9 @@ class _Relation:
         self.found: Rows | None = None
         self.tried: tuple[dict[str, Allowed], tuple[int, int] | None] | None = None
 
+    @abstractmethod
     def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
-        raise NotImplementedError
+        """Return its rows, or `None` if they are more than that."""
 
     def size(self, snapshot: Snapshot, allowed: dict[str, Allowed]) -> int:
         """Rows there are at most."""

@@ -512,3 +512,11 @@ def test_a_reader_finds_the_newest_checkpoint_although_the_hint_is_old(tmp_path:
         (tmp_path / log_path(version)).unlink()
     (tmp_path / "registry/checkpoint/_last").write_bytes(hint)
     assert len(everything(reopened(tmp_path).snapshot())) == 5
+
+
+def test_writing_large_files_uses_up_no_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = fresh(tmp_path)
+    monkeypatch.setattr(commit_module, "_PATIENCE", 0.0)
+    rows = [row(visit) for visit in range(6000)]
+    commit(lake, lambda change: change.append_table(NAME, bulk(rows)))
+    assert len(everything(reopened(tmp_path).snapshot())) == 6000
