@@ -171,7 +171,7 @@ def main() -> None:
     place = Path(sys.argv[1])
     place.mkdir(parents=True)
     fill(str(place / "repo"))
-    from lakebutler.butler.pack import pack
+    from lakebutler.butler.maintenance.pack import pack
 
     (place / "repo/registry/.lock").unlink(missing_ok=True)
     pack(place / "repo", place / "repo.lake")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from lakebutler.butler.base import attach_defaults
 from lakebutler.butler.collections_api import ButlerCollections
 from lakebutler.butler.defaults import RegistryDefaults
+from lakebutler.butler.exchange.transfer_api import TransferringButler
 from lakebutler.butler.index import (
     ParsedButlerDatasetURI,
     SpecificButlerDataset,
@@ -27,7 +28,6 @@ from lakebutler.butler.prune import PruningButler
 from lakebutler.butler.query_all import ManyTypesButler
 from lakebutler.butler.reading import ReadingButler
 from lakebutler.butler.repository import Opening, Repository, make_repository, open_repository
-from lakebutler.butler.transfer_api import TransferringButler
 from lakebutler.butler.versions import VersioningButler
 from lakebutler.butler.writing import WritingButler
 from lakebutler.config import has_repository

@@ -21,7 +21,7 @@ from lakebutler.registry.schema import DATASET_PREFIX
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakebutler.butler.diff import VersionDiff
+    from lakebutler.butler.maintenance.diff import VersionDiff
 
 __all__ = ["GoneFile", "Restoration", "VersioningButler"]
 
@@ -75,7 +75,7 @@ class VersioningButler(ButlerBase):
 
     @property
     def repository(self) -> Repository:
-        """The open repository, for the functions of `lakebutler.butler.maintenance` and the like."""
+        """The open repository, for the functions of `lakebutler.butler.maintenance.garbage` and the like."""
         return self._repository
 
     def tag(self, name: str, version: int | str | datetime | None = None, *, message: str = "") -> Tag:
@@ -150,7 +150,7 @@ class VersioningButler(ButlerBase):
             raise ButlerUserError(
                 "an open transaction cannot be compared", hint="leave the transaction first"
             )
-        from lakebutler.butler.diff import compare
+        from lakebutler.butler.maintenance.diff import compare
 
         lake = self._session.lake
         return compare(lake.as_of(a), self._session.snapshot if b is None else lake.as_of(b))
@@ -191,7 +191,7 @@ class VersioningButler(ButlerBase):
         """
         if not dry_run:
             self._require_free("restore a version")
-        from lakebutler.butler.diff import compare
+        from lakebutler.butler.maintenance.diff import compare
         from lakebutler.lake.restore import KEPT, restoring
 
         lake = self._session.lake

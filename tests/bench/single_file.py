@@ -139,7 +139,7 @@ def puts(folder: Path) -> None:
 def packs(folder: Path, count: int) -> None:
     """Pack the registry of a repository with so many datasets, and open what was made."""
     from lakebutler import Butler
-    from lakebutler.butler.pack import pack
+    from lakebutler.butler.maintenance.pack import pack
 
     _bulk(folder / "repo", count)
     begin = time.perf_counter()

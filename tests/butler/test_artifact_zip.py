@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lakebutler import Butler
-from lakebutler.butler.artifact_zip import INDEX_NAME
+from lakebutler.butler.exchange.artifact_zip import INDEX_NAME
 from lakebutler.errors import (
     ConflictingDefinitionError,
     DataIdValueError,

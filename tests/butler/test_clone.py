@@ -15,8 +15,8 @@ from lakebutler import (
     RepositoryExistsError,
     SnapshotNotFoundError,
 )
-from lakebutler.butler.clone import Subset, clone
-from lakebutler.butler.verify import verify
+from lakebutler.butler.maintenance.clone import Subset, clone
+from lakebutler.butler.maintenance.verify import verify
 from tests.butler.test_versions import look
 from tests.butler.world import CAM, EXPOSURES, Place, note_id
 

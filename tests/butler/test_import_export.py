@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lakebutler import Butler, CollectionType, DatasetType, Timespan
-from lakebutler.butler.import_yaml import Instant, load_yaml
+from lakebutler.butler.exchange.import_yaml import Instant, load_yaml
 from lakebutler.errors import (
     ConflictingDefinitionError,
     DatasetNotFoundError,
@@ -277,7 +277,7 @@ def test_an_export_is_read_from_an_open_file_too(rich: Butler, tmp_path: Path) -
 
 
 def test_a_repository_in_one_file_is_exported_by_copies(rich: Butler, tmp_path: Path) -> None:
-    from lakebutler.butler.pack import pack
+    from lakebutler.butler.maintenance.pack import pack
 
     pack(rich.root, str(tmp_path / "all.lake"))
     with Butler.from_config(tmp_path / "all.lake") as packed:

@@ -18,8 +18,8 @@ from lakebutler import (
     RepositoryCorruptError,
     SnapshotNotFoundError,
 )
-from lakebutler.butler.maintenance import collect_garbage, vacuum
-from lakebutler.butler.verify import Report, verify
+from lakebutler.butler.maintenance.garbage import collect_garbage, vacuum
+from lakebutler.butler.maintenance.verify import Report, verify
 from tests.butler.world import DETECTORS, EXPOSURES, Place, note_id
 
 DAY = 86400

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from lakebutler import Butler, DatasetRef, FileDataset
-from lakebutler.butler.pack import pack, unpack
+from lakebutler.butler.maintenance.pack import pack, unpack
 from lakebutler.errors import (
     ButlerError,
     DatasetNotFoundError,

@@ -183,7 +183,7 @@ def test_types_and_universes_must_agree(source: Butler, tmp_path: Path) -> None:
 
 
 def test_datasets_come_out_of_a_lake_file(source: Butler, place: Place, tmp_path: Path) -> None:
-    from lakebutler.butler.pack import pack
+    from lakebutler.butler.maintenance.pack import pack
 
     pack(source.root, str(tmp_path / "all.lake"))
     with Butler.from_config(tmp_path / "all.lake") as packed, place.open(writeable=True) as target:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lakebutler import Butler, ButlerError, DatasetRef, DatasetType, FileDataset, Timespan
-from lakebutler.butler.maintenance import collect_garbage, vacuum
-from lakebutler.butler.verify import verify
+from lakebutler.butler.maintenance.garbage import collect_garbage, vacuum
+from lakebutler.butler.maintenance.verify import verify
 from lakebutler.collections.collection import CollectionType
 from lakebutler.errors import CommitUnknownError
 from lakebutler.registry.datasets import remove_datasets

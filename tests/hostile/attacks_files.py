@@ -199,7 +199,7 @@ def parquet_scopes_lie(site: Site) -> None:
 
 
 def packed(site: Site) -> Path:
-    from lakebutler.butler.pack import pack
+    from lakebutler.butler.maintenance.pack import pack
 
     made = site.root.parent / "good.lake"
     pack(site.root, made)

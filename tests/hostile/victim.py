@@ -148,9 +148,9 @@ class Looked:
 def deeds(target: str, work: str) -> Iterator[tuple[str, Callable[[], Any]]]:
     """All there is to do with a repository; each may be refused."""
     from lakebutler import Butler
-    from lakebutler.butler.clone import clone
-    from lakebutler.butler.pack import pack, unpack
-    from lakebutler.butler.verify import verify
+    from lakebutler.butler.maintenance.clone import clone
+    from lakebutler.butler.maintenance.pack import pack, unpack
+    from lakebutler.butler.maintenance.verify import verify
 
     reader = Holder(lambda: Butler.from_config(target, collections=["u/good", "chain"]))
     writer = Holder(lambda: Butler.from_config(target, run="u/good"))
@@ -277,7 +277,7 @@ def changing(writer: Holder) -> Iterator[tuple[str, Callable[[], Any]]]:
     from datetime import timedelta
 
     from lakebutler import CollectionType
-    from lakebutler.butler.maintenance import collect_garbage, vacuum
+    from lakebutler.butler.maintenance.garbage import collect_garbage, vacuum
 
     butler = writer.get
     yield "open for writing", butler
@@ -442,10 +442,10 @@ def warm_up() -> None:
     import pyarrow.dataset
     import pyarrow.parquet
 
-    import lakebutler.butler.clone
-    import lakebutler.butler.maintenance
-    import lakebutler.butler.pack
-    import lakebutler.butler.verify
+    import lakebutler.butler.maintenance.clone
+    import lakebutler.butler.maintenance.garbage
+    import lakebutler.butler.maintenance.pack
+    import lakebutler.butler.maintenance.verify
     import lakebutler.cli.main
 
     assert all((astropy, duckdb, lsst, numpy, pandas, pyarrow, lakebutler))

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from lakebutler import Butler, ButlerError, CommitUnknownError, DatasetRef, FileDataset
-from lakebutler.butler.verify import verify
+from lakebutler.butler.maintenance.verify import verify
 from tests.butler.world import Place, check_message, fill, note_id
 
 REASONS = ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EMFILE", "EFBIG", "EIO")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lakebutler import Butler, ButlerError, DatasetType
-from lakebutler.butler.maintenance import collect_garbage
-from lakebutler.butler.verify import verify
+from lakebutler.butler.maintenance.garbage import collect_garbage
+from lakebutler.butler.maintenance.verify import verify
 from lakebutler.lake.log import boundary
 from tests.butler.world import Place
 from tests.kill.butler_worker import BATCH, SINGLE, content, work

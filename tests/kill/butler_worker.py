@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lakebutler import Butler, DatasetRef, FileDataset
-from lakebutler.butler.maintenance import collect_garbage, vacuum
+from lakebutler.butler.maintenance.garbage import collect_garbage, vacuum
 from lakebutler.errors import ConflictingDefinitionError
 
 BATCH = 20

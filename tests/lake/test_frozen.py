@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lakebutler import Butler
-from lakebutler.butler.verify import verify
+from lakebutler.butler.maintenance.verify import verify
 from tests.conftest import ROOT
 
 FROZEN = ROOT / "formats/frozen"

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lakebutler import Butler, ButlerError
-from lakebutler.butler.verify import verify
+from lakebutler.butler.maintenance.verify import verify
 from lakebutler.errors import RepositoryCorruptError, RepositoryError, SnapshotExpiredError
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.references import find_references

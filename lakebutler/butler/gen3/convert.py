@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from lakebutler.butler.butler import Butler
+from lakebutler.butler.exchange.import_bundle import Bundle
+from lakebutler.butler.exchange.import_files import Target, add_incoming, place_paths
+from lakebutler.butler.exchange.import_records import Incoming, IncomingFile
 from lakebutler.butler.gen3.database import Gen3Database, SqliteRegistry
 from lakebutler.butler.gen3.place import Gen3Place, find_gen3
 from lakebutler.butler.gen3.read import Gen3Content, read_gen3
-from lakebutler.butler.import_bundle import Bundle
-from lakebutler.butler.import_files import Target, add_incoming, place_paths
-from lakebutler.butler.import_records import Incoming, IncomingFile
 from lakebutler.butler.pending import Pending
 from lakebutler.config import has_repository
 from lakebutler.datastore.paths import local_path_of_uri

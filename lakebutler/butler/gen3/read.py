@@ -13,11 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.butler.exchange.import_bundle import Collection, dataset_table
+from lakebutler.butler.exchange.import_migrate import (
+    check_universe,
+    migrate_dimensions,
+    migrate_records,
+    to_records,
+)
+from lakebutler.butler.exchange.import_records import Incoming, IncomingFile
 from lakebutler.butler.gen3.database import Gen3Database, columns_of, quoted
 from lakebutler.butler.gen3.place import Gen3Place
-from lakebutler.butler.import_bundle import Collection, dataset_table
-from lakebutler.butler.import_migrate import check_universe, migrate_dimensions, migrate_records, to_records
-from lakebutler.butler.import_records import Incoming, IncomingFile
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.universe import DimensionUniverse

@@ -33,7 +33,7 @@ def clone(
     With -d, --collections or --where only the datasets chosen, with the dimension records, dataset types and
     collections that they need. The copy begins a history of its own, which says what it was copied from.
     """
-    from lakebutler.butler import clone as cloning
+    from lakebutler.butler.maintenance import clone as cloning
 
     subset = None
     if dataset_type or collections or where:

@@ -16,8 +16,8 @@ from lakebutler.cli.session import Session, counted, pass_session, say
 from lakebutler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from lakebutler.butler.maintenance import Garbage
-    from lakebutler.butler.verify import Report
+    from lakebutler.butler.maintenance.garbage import Garbage
+    from lakebutler.butler.maintenance.verify import Report
 
 __all__ = ["checkpoint", "compact", "gc", "vacuum", "verify"]
 
@@ -53,7 +53,7 @@ def verify(
     registry/.damaged, so that the last whole version is the newest again. Nothing is removed. Exit code 1
     if damage is left.
     """
-    from lakebutler.butler import verify as looking
+    from lakebutler.butler.maintenance import verify as looking
 
     if yes and not repair:
         raise click.UsageError("--yes only goes with --repair", ctx)
@@ -77,7 +77,7 @@ def verify(
 
 
 def _repair(ctx: click.Context, session: Session, *, yes: bool, output: str) -> None:
-    from lakebutler.butler import verify as looking
+    from lakebutler.butler.maintenance import verify as looking
 
     root = session.repository()
     plan = looking.plan_repair(root)
@@ -139,7 +139,7 @@ def _delete(function: Any) -> Any:
 @pass_session
 def gc(session: Session, *, delete: bool, offline: bool, window: timedelta, output: str) -> None:
     """List, or remove, the files that no version of the repository refers to."""
-    from lakebutler.butler.maintenance import collect_garbage
+    from lakebutler.butler.maintenance.garbage import collect_garbage
 
     butler = session.butler(writeable=delete)
     found = collect_garbage(butler.repository, window, delete=delete, offline=offline)
@@ -169,7 +169,7 @@ def _say_removed(found: Garbage, delete: bool) -> None:
 @pass_session
 def vacuum(session: Session, *, delete: bool, offline: bool, window: timedelta, output: str) -> None:
     """Let old versions go, but for those with a tag, and the files that only they refer to."""
-    from lakebutler.butler.maintenance import vacuum as let_go
+    from lakebutler.butler.maintenance.garbage import vacuum as let_go
 
     butler = session.butler(writeable=delete)
     done = let_go(butler.repository, window, delete=delete, offline=offline)

@@ -12,7 +12,7 @@ from lakebutler.cli.session import Session, counted, pass_session, say
 from lakebutler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from lakebutler.butler.pack import Packed
+    from lakebutler.butler.maintenance.pack import Packed
 
 __all__ = ["pack", "unpack"]
 
@@ -34,7 +34,7 @@ def pack(session: Session, *, target: str, registry_only: bool, expect: str | No
 
     The root hash that is printed stands for the version and all that led to it.
     """
-    from lakebutler.butler import pack as packing
+    from lakebutler.butler.maintenance import pack as packing
 
     done = packing.pack(
         session.repository(),
@@ -54,7 +54,7 @@ def pack(session: Session, *, target: str, registry_only: bool, expect: str | No
 @pass_session
 def unpack(session: Session, *, target: str, expect: str | None) -> None:
     """Make a repository directory of the lake file REPO, checking every byte of it."""
-    from lakebutler.butler import pack as packing
+    from lakebutler.butler.maintenance import pack as packing
 
     done = packing.unpack(
         session.repository(), target, as_of=session.as_of, expect=expect, progress=session.watcher()

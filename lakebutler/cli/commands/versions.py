@@ -13,7 +13,7 @@ from lakebutler.cli.session import Session, counted, pass_session, say
 from lakebutler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from lakebutler.butler.diff import Item, Version, VersionDiff
+    from lakebutler.butler.maintenance.diff import Item, Version, VersionDiff
     from lakebutler.butler.versions import Restoration
 
 __all__ = ["diff", "restore", "tag", "version_of"]

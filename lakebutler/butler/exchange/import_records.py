@@ -9,9 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lakebutler.butler.import_bundle import Bundle, Collection, dataset_table, member_table
-from lakebutler.butler.import_migrate import check_universe, migrate_dimensions, migrate_records, to_records
-from lakebutler.butler.import_yaml import tai_nsec
+from lakebutler.butler.exchange.import_bundle import Bundle, Collection, dataset_table, member_table
+from lakebutler.butler.exchange.import_migrate import (
+    check_universe,
+    migrate_dimensions,
+    migrate_records,
+    to_records,
+)
+from lakebutler.butler.exchange.import_yaml import tai_nsec
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.columns import ColumnSpec, fit_key
@@ -83,7 +88,7 @@ class Incoming:
 
 
 def read_document(document: Any, universe: DimensionUniverse, registered: Any, what: str) -> Incoming:
-    """Read what `lakebutler.butler.import_yaml.load_yaml` made of an export.
+    """Read what `lakebutler.butler.exchange.import_yaml.load_yaml` made of an export.
 
     Parameters
     ----------

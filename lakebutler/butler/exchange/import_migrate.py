@@ -11,7 +11,7 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from lakebutler.butler.import_yaml import tai_nsec
+from lakebutler.butler.exchange.import_yaml import tai_nsec
 from lakebutler.dimensions.arrow import records_to_table, table_to_records
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse

@@ -19,14 +19,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.butler.export_records import dataset_rows, find_records, keys_of_table
-from lakebutler.butler.export_yaml import FOREIGN_FORMATTERS
-from lakebutler.butler.import_api import place_text
-from lakebutler.butler.import_bundle import Bundle, Collection, dataset_table
-from lakebutler.butler.import_files import Target, add_incoming, make_refs
-from lakebutler.butler.import_merge import find_present
-from lakebutler.butler.import_migrate import check_universe, to_records
-from lakebutler.butler.import_records import OWN_FORMATTER, Incoming, IncomingFile
+from lakebutler.butler.exchange.export_records import dataset_rows, find_records, keys_of_table
+from lakebutler.butler.exchange.export_yaml import FOREIGN_FORMATTERS
+from lakebutler.butler.exchange.import_api import place_text
+from lakebutler.butler.exchange.import_bundle import Bundle, Collection, dataset_table
+from lakebutler.butler.exchange.import_files import Target, add_incoming, make_refs
+from lakebutler.butler.exchange.import_merge import find_present
+from lakebutler.butler.exchange.import_migrate import check_universe, to_records
+from lakebutler.butler.exchange.import_records import OWN_FORMATTER, Incoming, IncomingFile
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType

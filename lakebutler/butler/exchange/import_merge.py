@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.butler.import_bundle import Bundle, merge_plain
+from lakebutler.butler.exchange.import_bundle import Bundle, merge_plain
 from lakebutler.collections.collection import CollectionType
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import CollectionTypeError, ConflictingDefinitionError

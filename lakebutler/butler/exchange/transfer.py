@@ -11,17 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lakebutler.butler.export_records import (
+from lakebutler.butler.exchange.export_records import (
     Keys,
     dataset_rows,
     find_records,
     keys_of_data_ids,
     keys_of_table,
 )
-from lakebutler.butler.import_bundle import Bundle, Collection, merge_plain
-from lakebutler.butler.import_files import Target, add_incoming, make_refs
-from lakebutler.butler.import_merge import find_present
-from lakebutler.butler.import_records import Incoming, IncomingFile
+from lakebutler.butler.exchange.import_bundle import Bundle, Collection, merge_plain
+from lakebutler.butler.exchange.import_files import Target, add_incoming, make_refs
+from lakebutler.butler.exchange.import_merge import find_present
+from lakebutler.butler.exchange.import_records import Incoming, IncomingFile
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from lakebutler.butler.import_files import Target, add_incoming, place_paths
-from lakebutler.butler.import_records import Incoming, read_document
-from lakebutler.butler.import_yaml import load_yaml
+from lakebutler.butler.exchange.import_files import Target, add_incoming, place_paths
+from lakebutler.butler.exchange.import_records import Incoming, read_document
+from lakebutler.butler.exchange.import_yaml import load_yaml
 from lakebutler.config import normalise_root
 from lakebutler.errors import DatasetNotFoundError, FileFormatError, StorageError, known_names
 
@@ -140,7 +140,7 @@ def import_export(
     directory, filename = place_text(directory), place_text(filename)
     chosen = check_format(format, filename)
     if chosen == "parquet":
-        from lakebutler.butler.import_parquet import read_parquet_export
+        from lakebutler.butler.exchange.import_parquet import read_parquet_export
 
         incoming = read_parquet_export(find_export(directory, filename, chosen), target.registry.universe)
     else:

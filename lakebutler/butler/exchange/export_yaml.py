@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.butler.import_bundle import Collection
-from lakebutler.butler.import_records import FORMAT_VERSION, OWN_FORMATTER
+from lakebutler.butler.exchange.import_bundle import Collection
+from lakebutler.butler.exchange.import_records import FORMAT_VERSION, OWN_FORMATTER
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.records import DimensionRecord
@@ -65,7 +65,7 @@ def yaml_lines(
     universe : `DimensionUniverse`
         The repository's dimensions.
     records, collections, types, datasets, members : mapping
-        As in a `lakebutler.butler.import_bundle.Bundle`; the files of the datasets as
+        As in a `lakebutler.butler.exchange.import_bundle.Bundle`; the files of the datasets as
         ``path`` or ``uri``.
 
     Yields

@@ -15,8 +15,8 @@ from lakebutler.dimensions.coordinate import DataCoordinate
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
 
-    from lakebutler.butler.export_context import RepoExportContext
-    from lakebutler.butler.import_files import Target
+    from lakebutler.butler.exchange.export_context import RepoExportContext
+    from lakebutler.butler.exchange.import_files import Target
 
 __all__ = ["TransferringButler"]
 
@@ -25,7 +25,7 @@ class TransferringButler(ButlerBase):
     """Import, export and transfer."""
 
     def _target(self) -> Target:
-        from lakebutler.butler.import_files import Target
+        from lakebutler.butler.exchange.import_files import Target
 
         return Target(self._repository, self._registry, self._pending)
 
@@ -60,7 +60,7 @@ class TransferringButler(ButlerBase):
             ``saveDataIds`` and ``saveDimensionData``.  The export is written when the
             block ends; if the block fails, there is none.
         """
-        from lakebutler.butler.export_context import export_context
+        from lakebutler.butler.exchange.export_context import export_context
 
         return export_context(
             self._target(), directory=directory, filename=filename, format=format, transfer=transfer
@@ -115,7 +115,7 @@ class TransferringButler(ButlerBase):
         they are; they matter only when a dataset is read.
         """
         del record_validation_info
-        from lakebutler.butler.import_api import import_export
+        from lakebutler.butler.exchange.import_api import import_export
 
         import_export(
             self._target(),
@@ -172,7 +172,7 @@ class TransferringButler(ButlerBase):
         DataIdValueError
             Raised if dimension records are missing here.
         """
-        from lakebutler.butler.transfer import transfer_datasets
+        from lakebutler.butler.exchange.transfer import transfer_datasets
 
         return transfer_datasets(
             self._target(),
@@ -198,7 +198,7 @@ class TransferringButler(ButlerBase):
             Data IDs; also the records that are populated with theirs come, such as the
             definitions and regions of visits.  Records that are here stay as they are.
         """
-        from lakebutler.butler.transfer import transfer_records
+        from lakebutler.butler.exchange.transfer import transfer_records
 
         transfer_records(self._target(), source_butler._target(), source_refs)
 
@@ -229,7 +229,7 @@ class TransferringButler(ButlerBase):
         DatasetNotFoundError
             Raised if there are no datasets, or one has no file.
         """
-        from lakebutler.butler.artifact_zip import retrieve_zip
+        from lakebutler.butler.exchange.artifact_zip import retrieve_zip
 
         return retrieve_zip(self._target(), refs, destination, overwrite=overwrite)
 
@@ -265,7 +265,7 @@ class TransferringButler(ButlerBase):
         ConflictingDefinitionError
             Raised if a dataset is here already, or its data ID is taken.
         """
-        from lakebutler.butler.artifact_zip import ingest_zip
+        from lakebutler.butler.exchange.artifact_zip import ingest_zip
 
         ingest_zip(
             self._target(),

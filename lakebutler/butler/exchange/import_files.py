@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakebutler.butler import ingest as ingesting
-from lakebutler.butler.import_bundle import Bundle, with_files
-from lakebutler.butler.import_merge import find_present, merge
-from lakebutler.butler.import_records import Incoming, IncomingFile
+from lakebutler.butler.exchange.import_bundle import Bundle, with_files
+from lakebutler.butler.exchange.import_merge import find_present, merge
+from lakebutler.butler.exchange.import_records import Incoming, IncomingFile
 from lakebutler.butler.pending import Batch, Pending
 from lakebutler.butler.repository import Repository
 from lakebutler.config import normalise_root

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lakebutler.butler.directory_builder import DirectoryBuilder
+from lakebutler.butler.maintenance.directory_builder import DirectoryBuilder
 from lakebutler.config import CONFIG_NAME, ExternalTrust, normalise_root, not_a_repository, parse_repo_config
 from lakebutler.datastore.container_files import files_beside
 from lakebutler.datastore.files import CHUNK, Content, Files

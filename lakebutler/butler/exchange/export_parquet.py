@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.butler.import_bundle import Bundle
+from lakebutler.butler.exchange.import_bundle import Bundle
 from lakebutler.dimensions.arrow import records_to_table
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import StorageError

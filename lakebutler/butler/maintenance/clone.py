@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler.butler import Butler
-from lakebutler.butler.verify import StoredFile, files_of_rows
+from lakebutler.butler.maintenance.verify import StoredFile, files_of_rows
 from lakebutler.config import CONFIG_NAME, has_repository, normalise_root
 from lakebutler.datastore.container_files import ContainerFiles, files_beside
 from lakebutler.datastore.files import CHUNK, Files, checksum_of

@@ -8,16 +8,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.butler.export_records import (
+from lakebutler.butler.exchange.export_records import (
     by_name,
     dataset_rows,
     find_records,
     keys_of_data_ids,
     keys_of_table,
 )
-from lakebutler.butler.import_api import check_format, place_text
-from lakebutler.butler.import_bundle import Bundle, Collection
-from lakebutler.butler.import_files import Target, make_refs
+from lakebutler.butler.exchange.import_api import check_format, place_text
+from lakebutler.butler.exchange.import_bundle import Bundle, Collection
+from lakebutler.butler.exchange.import_files import Target, make_refs
 from lakebutler.butler.retrieve import retrieve_artifacts
 from lakebutler.collections.collection import CollectionType
 from lakebutler.config import normalise_root
@@ -373,7 +373,7 @@ def export_context(
         yield context
         bundle = context.finish()
         if chosen == "parquet":
-            from lakebutler.butler.export_parquet import write_parquet_export
+            from lakebutler.butler.exchange.export_parquet import write_parquet_export
 
             write_parquet_export(place, target.registry.universe, bundle)
         else:
@@ -388,7 +388,7 @@ def export_context(
 
 def _write_yaml(place: str, target: Target, bundle: Bundle) -> None:
     """Write the file beside its name first, so that it is whole or not there."""
-    from lakebutler.butler.export_yaml import yaml_lines
+    from lakebutler.butler.exchange.export_yaml import yaml_lines
 
     lines = yaml_lines(
         target.registry.universe,

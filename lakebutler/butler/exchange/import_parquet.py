@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.butler.export_parquet import EXPORT_NAME, MANIFEST, PARQUET_VERSION
-from lakebutler.butler.import_bundle import Collection
-from lakebutler.butler.import_migrate import check_universe
-from lakebutler.butler.import_records import Incoming, IncomingFile
+from lakebutler.butler.exchange.export_parquet import EXPORT_NAME, MANIFEST, PARQUET_VERSION
+from lakebutler.butler.exchange.import_bundle import Collection
+from lakebutler.butler.exchange.import_migrate import check_universe
+from lakebutler.butler.exchange.import_records import Incoming, IncomingFile
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.arrow import records_to_table
@@ -36,7 +36,7 @@ _FILE = re.compile(r"[A-Za-z0-9_]{1,200}\.parquet")
 
 
 def read_parquet_export(place: str, universe: DimensionUniverse) -> Incoming:
-    """Read an export that `lakebutler.butler.export_parquet` wrote.
+    """Read an export that `lakebutler.butler.exchange.export_parquet` wrote.
 
     Parameters
     ----------
