@@ -2,7 +2,8 @@
 """A camera as an immutable value, and how one is found by name.
 
 A camera is described by a YAML file (layout: ``docs/instruments.md``).  The files of
-this package know HSC, DECam, the obs_test camera and the simulated demo camera.
+this package know HSC, DECam, MegaPrime, the LSST cameras, the obs_test camera and the
+simulated demo camera.
 Others come from the user: a path to a file, a directory named in
 ``LAKEBUTLER_CAMERA_PATH``, or an entry point of the group ``lakebutler.cameras``.
 They never come from a repository.
@@ -147,6 +148,8 @@ class RawFacts:
         ``unit_key``, each joined with the primary header.
     unit_key : `str`
         Keyword that marks a detector's unit, for ``each``.
+    unit_pattern : `re.Pattern` or `None`
+        What the keyword's whole value looks like where the unit holds a detector.
     ignore_from : `int` or `None`
         Units whose ``unit_key`` is at least this are no detectors of the camera.
     dataset_type, storage_class, formatter : `str`
@@ -156,6 +159,7 @@ class RawFacts:
     file_names: tuple[re.Pattern[str], ...] = ()
     units: str = "image"
     unit_key: str = ""
+    unit_pattern: re.Pattern[str] | None = None
     ignore_from: int | None = None
     dataset_type: str = "raw"
     storage_class: str = "CCDData"
