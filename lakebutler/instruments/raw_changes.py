@@ -134,7 +134,7 @@ class RawChanges:
             part = [ref for ref in refs if ref.datasetType is kind]
             verdict = compare(self.butler._registry.snapshot, dataset_layout(kind.dimensions), part)
             present |= {part[i].id for i in verdict.same}
-            taken |= {part[i].id: reason for i, reason in verdict.conflicting}
+            taken |= {part[i].id: verdict.reason(i) for i in verdict.conflicting}
         return present, taken
 
     def _references(self) -> list[tuple[Accepted, list[DatasetRef]]]:

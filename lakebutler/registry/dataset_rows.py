@@ -25,6 +25,8 @@ __all__ = [
     "file_of",
     "key_table",
     "row_to_ref",
+    "uuid_array",
+    "uuid_bytes",
 ]
 
 
@@ -259,6 +261,17 @@ def uuid_array(ids: Sequence[uuid.UUID]) -> Any:
         pa.binary(16), len(ids), [None, pa.py_buffer(b"".join([i.int.to_bytes(16, "big") for i in ids]))]
     )
     return pa.ExtensionArray.from_storage(pa.uuid(), storage)
+
+
+def uuid_bytes(column: Any) -> list[bytes]:
+    """Return the values of an Arrow column of UUIDs, 16 bytes each, without an object of `uuid`.
+
+    Parameters
+    ----------
+    column : `pyarrow.ChunkedArray`
+        Of Arrow's UUID type, without nulls.
+    """
+    return [value for chunk in column.chunks for value in chunk.storage.to_pylist()]
 
 
 def _strings(values: Sequence[str]) -> Any:

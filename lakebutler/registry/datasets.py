@@ -21,6 +21,7 @@ from lakebutler.registry.dataset_rows import (
     file_of,
     key_table,
     uuid_array,
+    uuid_bytes,
 )
 from lakebutler.registry.dedupe import Verdict, decide, repeated
 from lakebutler.registry.schema import DatasetLayout, dataset_layout
@@ -147,7 +148,7 @@ def compare(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef
     verdict : `Verdict`
         What is new, the same, or in conflict.
     """
-    ids = [ref.id for ref in refs]
+    ids = [ref.id.int.to_bytes(16, "big") for ref in refs]
     if layout.table not in snapshot.schemas():
         return decide(ids, {}, {})
     if len(refs) <= SMALL:
@@ -161,84 +162,70 @@ def _place(layout: DatasetLayout, row: Sequence[Any]) -> str:
 
 
 def _compare_few(
-    snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef], ids: list[uuid.UUID]
+    snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef], ids: list[bytes]
 ) -> Verdict:
     id_index = layout.index("id")
-    by_key: dict[int, uuid.UUID] = {}
+    by_key: dict[int, bytes] = {}
     by_id: dict[int, str] = {}
     for i, ref in enumerate(refs):
         row = find_row(snapshot, layout, ref.datasetType.name, ref.run, ref.dataId.required_values)
         if row is not None:
-            by_key[i] = row[id_index]
+            by_key[i] = row[id_index].bytes
             continue
-        rows = snapshot.find(layout.table, ("id",), (ids[i],))
+        rows = snapshot.find(layout.table, ("id",), (ref.id,))
         if rows:
             by_id[i] = _place(layout, rows[0])
     return decide(ids, by_key, by_id)
 
 
 def _compare_many(
-    snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef], ids: list[uuid.UUID]
+    snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef], ids: list[bytes]
 ) -> Verdict:
+    """Look for all data IDs at once, then for the IDs of those whose data ID is free."""
     import pyarrow as pa
 
     live = {scope for scope, rows in snapshot.scopes(layout.table).items() if rows > 0}
     if not live:
         return decide(ids, {}, {})
-    by_id: dict[int, str] = {}
-    by_key: dict[int, uuid.UUID] = {}
-    keys = pa.table({"id": uuid_array(ids)})
-    found = snapshot.match(layout.table, ("id",), keys, select=(*layout.key_columns, "run"))
-    same_key = _same_keys(layout, refs, found)
-    if len(same_key) == len(refs):
-        # Each ID is there under its own data ID: nothing else can be in the way.
-        return Verdict([], list(range(len(refs))), [])
-    for row in found.to_pylist():
-        by_id.setdefault(row["_key"], f"{row['dataset_type']} in {row['run']!r}")
+    by_key: dict[int, bytes] = {}
     scopes = {(ref.datasetType.name, ref.run) for ref in refs}
     if scopes & live:
         where = {"dataset_type": sorted({s[0] for s in scopes}), "collection": sorted({s[1] for s in scopes})}
-        taken = snapshot.match(
-            layout.table, layout.key_columns, key_table(layout, refs), select=("id",), where=where
-        )
-        holders = taken.column("id").to_pylist()
-        by_key = dict(zip(taken.column("_key").to_pylist(), holders, strict=True))
+        keys = key_table(layout, refs)
+        taken = snapshot.match(layout.table, layout.key_columns, keys, select=("id",), where=where)
+        by_key = dict(zip(taken.column("_key").to_pylist(), uuid_bytes(taken.column("id")), strict=True))
+    free = [i for i in range(len(refs)) if i not in by_key] if by_key else range(len(refs))
+    if not free:
+        return decide(ids, by_key, {})
+    wanted = pa.table({"id": uuid_array([refs[i].id for i in free])})
+    known = snapshot.match(layout.table, ("id",), wanted, select=()).column("_key").to_pylist()
+    by_id: dict[int, str] = {}
+    if known:
+        rows = snapshot.match(layout.table, ("id",), wanted.take(known), select=("dataset_type", "run"))
+        for name, run, key in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            by_id.setdefault(free[known[key]], f"{name} in {run!r}")
     return decide(ids, by_key, by_id)
 
 
-def _same_keys(layout: DatasetLayout, refs: Sequence[DatasetRef], found: Any) -> set[int]:
-    positions = found.column("_key").to_pylist()
-    columns = [found.column(name).to_pylist() for name in layout.key_columns]
-    same = set()
-    for position, *key in zip(positions, *columns, strict=True):
-        ref = refs[position]
-        if (
-            key[0] == ref.datasetType.name
-            and key[1] == ref.run
-            and tuple(key[2:]) == ref.dataId.required_values
-        ):
-            same.add(position)
-    return same
-
-
-def conflict(refs: Sequence[DatasetRef], conflicting: list[tuple[int, str]]) -> ConflictingDefinitionError:
+def conflict(refs: Sequence[DatasetRef], positions: Sequence[int], reason: str) -> ConflictingDefinitionError:
     """Make the error for datasets that cannot be added.
 
     Parameters
     ----------
     refs : sequence of `DatasetRef`
         The batch.
-    conflicting : `list` [`tuple` [`int`, `str`]]
-        Positions in it, each with the reason; at least one.
+    positions : sequence of `int`
+        Positions in it; at least one.
+    reason : `str`
+        What is in the way of the first of them.
 
     Returns
     -------
     error : `ConflictingDefinitionError`
         To be raised.
     """
-    first, reason = conflicting[0]
-    ref = refs[first]
-    more = f" (and {len(conflicting) - 1} more)" if len(conflicting) > 1 else ""
+    ref = refs[positions[0]]
+    more = f" (and {len(positions) - 1} more)" if len(positions) > 1 else ""
     return ConflictingDefinitionError(
         f"cannot add {ref.datasetType.name} {ref.dataId} to run {ref.run!r}: {reason}{more}",
         hint="write to another run, or remove what is there first",
@@ -298,14 +285,14 @@ def insert_datasets(
         _check_batch(part)
         verdict = compare(snapshot, layout, part)
         if verdict.conflicting:
-            raise conflict(part, verdict.conflicting)
+            raise conflict(part, verdict.conflicting, verdict.reason(verdict.conflicting[0]))
         waiting = unstored(snapshot, layout, part, verdict.same) if part_files is not None else {}
         if waiting and part_files is not None:
             anything = True
             _store(change, layout, waiting, part_files)
             verdict = Verdict(verdict.new, [i for i in verdict.same if i not in waiting], [])
         if verdict.same and not skip_existing:
-            raise conflict(part, [(i, "it is there already") for i in verdict.same])
+            raise conflict(part, verdict.same, "it is there already")
         if verdict.same and on_same is not None:
             on_same([part[i] for i in verdict.same])
         if not verdict.new:
@@ -435,7 +422,7 @@ def insert_one(
     if rows:
         waiting = unstored(snapshot, layout, (ref,), (0,))
         if not waiting:
-            raise conflict([ref], [(0, f"its ID {ref.id} is that of {_place(layout, rows[0])}")])
+            raise conflict([ref], (0,), f"its ID {ref.id} is that of {_place(layout, rows[0])}")
         _store(change, layout, waiting, (file,))
     else:
         change.append_rows(layout.table, batch_rows((ref,), (file,), when))
@@ -518,7 +505,7 @@ def check_free(snapshot: Snapshot, ref: DatasetRef) -> DatasetLayout:
     if row is not None and not (row[layout.index("id")] == ref.id and file_of(layout, row) is None):
         holder = row[layout.index("id")]
         same = "it is there already" if holder == ref.id else f"its data ID is taken by dataset {holder}"
-        raise conflict([ref], [(0, same)])
+        raise conflict([ref], (0,), same)
     return layout
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Verdict", "decide", "repeated"]
 
@@ -24,30 +24,45 @@ class Verdict:
         Positions in the batch that are to be added.
     same : `list` [`int`]
         Positions whose dataset is there already, under the same data ID and ID.
-    conflicting : `list` [`tuple` [`int`, `str`]]
-        Positions that cannot be added, each with the reason.
+    conflicting : `list` [`int`]
+        Positions that cannot be added; `reason` says why.
+    holders : mapping [`int`, `bytes`]
+        For positions whose data ID is taken: the 16 bytes of the ID that holds it.
+    places : mapping [`int`, `str`]
+        For positions whose dataset ID exists elsewhere: where (type and run).
     """
 
     new: list[int]
     same: list[int]
-    conflicting: list[tuple[int, str]]
+    conflicting: list[int]
+    holders: Mapping[int, bytes] = field(default_factory=dict)
+    places: Mapping[int, str] = field(default_factory=dict)
+
+    def reason(self, position: int) -> str:
+        """Say why a dataset of the batch cannot be added.
+
+        Parameters
+        ----------
+        position : `int`
+            One of ``conflicting``.
+        """
+        holder = self.holders.get(position)
+        if holder is not None:
+            return f"its data ID is taken by dataset {uuid.UUID(bytes=holder)}"
+        return f"its ID is that of {self.places[position]}"
 
 
-def decide(
-    ids: Sequence[uuid.UUID],
-    by_key: Mapping[int, uuid.UUID],
-    by_id: Mapping[int, str],
-) -> Verdict:
+def decide(ids: Sequence[bytes], by_key: Mapping[int, bytes], by_id: Mapping[int, str]) -> Verdict:
     """Compare a batch with what was found.
 
     Parameters
     ----------
-    ids : sequence of `uuid.UUID`
-        Dataset ID of each item of the batch.
-    by_key : mapping [`int`, `uuid.UUID`]
+    ids : sequence of `bytes`
+        Dataset ID of each item of the batch, 16 bytes each.
+    by_key : mapping [`int`, `bytes`]
         For positions whose data ID is taken in the run: the ID that holds it.
     by_id : mapping [`int`, `str`]
-        For positions whose dataset ID exists: where (run and data ID).
+        For positions whose dataset ID exists: where (type and run).
 
     Returns
     -------
@@ -56,21 +71,12 @@ def decide(
     """
     if not by_key and not by_id:
         return Verdict(list(range(len(ids))), [], [])
-    new: list[int] = []
-    same: list[int] = []
-    conflicting: list[tuple[int, str]] = []
-    for i, dataset_id in enumerate(ids):
-        holder = by_key.get(i)
-        if holder is not None:
-            if holder == dataset_id:
-                same.append(i)
-            else:
-                conflicting.append((i, f"its data ID is taken by dataset {holder}"))
-        elif i in by_id:
-            conflicting.append((i, f"its ID {dataset_id} is that of {by_id[i]}"))
-        else:
-            new.append(i)
-    return Verdict(new, same, conflicting)
+    same = sorted(i for i, holder in by_key.items() if holder == ids[i])
+    there = set(same)
+    conflicting = sorted((by_key.keys() | by_id.keys()) - there)
+    there.update(conflicting)
+    new = [i for i in range(len(ids)) if i not in there] if len(there) < len(ids) else []
+    return Verdict(new, same, conflicting, by_key, by_id)
 
 
 def repeated(keys: Iterable[object]) -> int | None:

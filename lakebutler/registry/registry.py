@@ -303,7 +303,8 @@ class Registry:
             part = refs if len(positions) == len(refs) else [refs[i] for i in positions]
             verdict = datasets.compare(snapshot, layout, part)
             if verdict.conflicting:
-                raise datasets.conflict(part, verdict.conflicting)
+                first = verdict.conflicting[0]
+                raise datasets.conflict(part, verdict.conflicting, verdict.reason(first))
             waiting = datasets.unstored(snapshot, layout, part, verdict.same)
             result.update(positions[i] for i in verdict.same if i not in waiting)
         return result

@@ -134,6 +134,20 @@ def test_deletes_by_any_columns(tmp_path: Path, in_files: bool, delete_many: boo
     assert everything(before) == ordered(rows)
 
 
+def test_columns_with_one_value_in_all_keys_still_limit_what_matches(tmp_path: Path) -> None:
+    lake = fresh(tmp_path)
+    rows = [row(v, run=run) for run in ("r1", "r2") for v in range(300)]
+    snapshot = commit(lake, lambda c: c.append_table(NAME, bulk(rows)))
+    wanted = [r for r in rows if r[1] == "r2" and 100 <= r[3] < 200]
+    keys = bulk(wanted).select(list(DATA_ID))
+    found = snapshot.match(NAME, DATA_ID, keys, ["id"])
+    assert sorted(found.column("id").to_pylist()) == sorted(r[6] for r in wanted)
+    numbers = found.column("_key").to_pylist()
+    assert [wanted[i][6] for i in numbers] == found.column("id").to_pylist()
+    assert snapshot.match(NAME, DATA_ID, keys, ["id"], {SCOPE[1]: ["r2", "r3"]}).num_rows == 100
+    assert snapshot.match(NAME, DATA_ID, keys, ["id"], {SCOPE[1]: "r1"}).num_rows == 0
+
+
 def test_a_snapshot_stays_while_the_lake_goes_on(tmp_path: Path) -> None:
     lake = fresh(tmp_path)
     seen = []

@@ -43,11 +43,12 @@ IDS = [uuid.uuid5(uuid.NAMESPACE_URL, str(i)) for i in range(8)]
 def test_each_item_of_a_batch_is_new_same_or_in_conflict(
     n: int, by_key: dict[int, uuid.UUID], by_id: set[int]
 ) -> None:
-    ids = IDS[:n]
-    taken = {i: v for i, v in by_key.items() if i < n}
-    known = {i: "elsewhere" for i in by_id if i < n}
+    ids = [i.bytes for i in IDS[:n]]
+    taken = {i: v.bytes for i, v in by_key.items() if i < n}
+    known = {i: "elsewhere" for i in by_id if i < n and i not in taken}
     verdict = decide(ids, taken, known)
-    conflicting = {i for i, _ in verdict.conflicting}
+    conflicting = verdict.conflicting
+    assert all(str(verdict.reason(i)) for i in conflicting)
     assert sorted([*verdict.new, *verdict.same, *conflicting]) == list(range(n))
     for i in range(n):
         if i in taken:
