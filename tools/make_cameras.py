@@ -19,9 +19,8 @@ import yaml
 
 Facts = Mapping[str, Any]
 
-LSST_LIMITS = {"visit": 6050123199999, "exposure": 6050123199999}
+SIMULATED = {"detector": 1000, "visit": 7050123199999, "exposure": 7050123199999}  # S adds 5000 years
 LSST_VISITS = ["by-seq-start-end", "one-to-one"]
-LSST_UNITS = "  units: image\n"
 ND = [f"ND_OD{x}" for x in ("0.1", "0.3", "0.5", "0.7", "1.0", "2.0", "0.01", "0.05", "0.4", "3.0", "4.0")]
 BENCH = {
     "SDSSu": "u", "SDSSg": "g", "SDSSr": "r", "SDSSi": "i", "SDSSz": "z", "SDSSY": "y", "480nm": "g",
@@ -119,12 +118,192 @@ CAMERAS: Mapping[str, Facts] = {
         "header": {"translator": "LSSTCam-imSim"},
     },
 }
+TAI = 37 / 86400  # days by which TAI is ahead of UTC, in the years of these fixes
+
+
+def mjd(utc: float) -> float:
+    """Give the MJD in TAI of one in UTC."""
+    return round(utc + TAI, 6)
+
+
+def closed_dome(day: int, *ranges: tuple[int, int]) -> list[Facts]:
+    """Say that the dome was closed in some exposures of a night, whatever the header says."""
+    return [
+        {
+            "reason": "the dome was closed, the header says otherwise",
+            "when": {"DAYOBS": day, "SEQNUM": {"from": low, "to": high}},
+            "set": {"VIGN_MIN": "FULLY"},
+        }
+        for low, high in ranges
+    ]
+
+
+# Headers known to be wrong, from translators/ of lsst/obs_lsst 0e84d755; layout: docs/instruments.md.
+FIXES: Mapping[str, Sequence[Facts]] = {
+    "LSSTCam": [
+        {
+            "reason": "without FILTER, FILTER2 means nothing",
+            "when": {"FILTER": {"present": False}, "FILTER2": {"present": True}},
+            "set": {"FILTER2": None},
+        },
+        {
+            "reason": "the pinhole's name",
+            "when": {"FILTER": "ph_05", "DAYOBS": [20231107, 20231108, 20241015, 20241016]},
+            "set": {"FILTER": "ph_5"},
+        },
+        {
+            "reason": "the angle of ComCam",
+            "when": {"DAYOBS": {"after": 20250301, "before": 20250422}},
+            "set": {"ROTPA": {"add": -90}},
+        },
+        {
+            "reason": "half a night turned around",
+            "when": {"DAYOBS": 20250422, "SEQNUM": {"before": 251}},
+            "set": {"ROTPA": {"add": -180, "wrap": [-180, 180]}},
+        },
+        *closed_dome(20250518, (0, 99999)),
+        *closed_dome(20250703, (743, 745)),
+        *closed_dome(20250704, (832, 834)),
+        *closed_dome(20250705, (1, 736)),
+        *closed_dome(20250707, (744, 823), (864, 943)),
+        *closed_dome(20250714, (258, 781)),
+        *closed_dome(20250715, (205, 1218)),
+        *closed_dome(20250819, (4, 1052)),
+    ],
+    "LSSTComCam": [
+        {
+            "reason": "the instrument's name in 2019",
+            "when": {"INSTRUME": "LSST_CAMERA", "TELCODE": "CC"},
+            "set": {"INSTRUME": "ComCam"},
+        },
+        {
+            "reason": "in the laboratory r was a band, not a filter",
+            "when": {"FILTER": ["r", ""], "MJD-OBS": {"to": mjd(58921.0)}},
+            "set": {"FILTER": "r_03"},
+        },
+        {
+            "reason": "on the way to Chile there was no filter",
+            "when": {"FILTER": ["r", ""], "MJD-OBS": {"after": mjd(58921.0)}},
+            "set": {"FILTER": "empty"},
+        },
+        {
+            "reason": "no angle stands for 0",
+            "when": {"INSTRUME": {"present": True}, "ROTPA": {"present": False}},
+            "set": {"ROTPA": 0.0},
+        },
+    ],
+    "LATISS": [
+        {
+            "reason": "the clock began in 1970",
+            "when": {"DATE-OBS": {"like": "1970*"}},
+            "set": {
+                "DATE-OBS": {"copy": "DATE"},
+                "DATE-BEG": {"copy": "DATE"},
+                "MJD-OBS": {"copy": "MJD"},
+                "MJD-BEG": {"copy": "MJD"},
+                "DATE-END": None,
+                "MJD-END": None,
+            },
+        },
+        {
+            "reason": "the end was in another time scale, or before the beginning",
+            "when": {"MJD-OBS": {"before": mjd(58880.0)}},
+            "set": {"DATE-END": None, "MJD-END": None},
+        },
+        {
+            "reason": "GROUPID held the type, before a number",
+            "when": {
+                "MJD-OBS": {"before": mjd(58794.0)},
+                "IMGTYPE": {"present": False},
+                "GROUPID": {"like": "*_*", "unlike": "test*"},
+            },
+            "set": {"IMGTYPE": {"copy": "GROUPID", "until": "_"}},
+        },
+        {
+            "reason": "GROUPID held the type, before details of the focus",
+            "when": {
+                "MJD-OBS": {"before": mjd(58794.0)},
+                "IMGTYPE": {"present": False},
+                "GROUPID": {"like": "[Ff][Oo][Cc][Uu][Ss]?*"},
+            },
+            "set": {"IMGTYPE": "FOCUS"},
+        },
+        {
+            "reason": "GROUPID held the type",
+            "when": {
+                "MJD-OBS": {"before": mjd(58794.0)},
+                "IMGTYPE": {"present": False},
+                "GROUPID": {"present": True, "unlike": "test*"},
+            },
+            "set": {"IMGTYPE": {"copy": "GROUPID"}, "GROUPID": None},
+        },
+        {
+            "reason": "GROUPID repeated the type",
+            "when": {"MJD-OBS": {"before": mjd(58794.0)}, "GROUPID": {"same": "IMGTYPE", "unlike": "test*"}},
+            "set": {"GROUPID": None},
+        },
+        {
+            "reason": "OBJECT meant a test",
+            "when": {"IMGTYPE": "OBJECT", "MJD-OBS": {"before": mjd(58875.833333)}},
+            "set": {"IMGTYPE": "ENGTEST"},
+        },
+        {
+            "reason": "the pointing was in radian",
+            "when": {"MJD-OBS": {"before": mjd(58876.916667)}},
+            "set": {"RA": {"times": 57.29577951308232}, "DEC": {"times": 57.29577951308232}},
+        },
+        {
+            "reason": "the shutter's time is none",
+            "when": {"SHUTTIME": {"present": True}},
+            "set": {"SHUTTIME": None},
+        },
+        {
+            "reason": "a target without a name",
+            "when": {"IMGTYPE": "OBJECT", "OBJECT": {"present": False}},
+            "set": {"OBJECT": "NOTSET"},
+        },
+        {"reason": "the usual frame", "when": {"RADESYS": ""}, "set": {"RADESYS": "ICRS"}},
+        {
+            "reason": "computed for another place",
+            "when": {"MJD-OBS": {"before": mjd(58970.0)}},
+            "set": {"RASTART": None, "DECSTART": None, "RAEND": None, "DECEND": None},
+        },
+        {
+            "reason": "hours, not degrees",
+            "when": {"MJD-OBS": {"from": mjd(58970.0), "before": mjd(59256.78125)}},
+            "set": {"RASTART": {"times": 15}, "RAEND": {"times": 15}},
+        },
+        {
+            "reason": "37 s between TAI and UTC",
+            "when": {"MJD-OBS": {"after": mjd(58970.0), "before": mjd(59257.0)}},
+            "set": {"RASTART": {"add": 0.15416666666666667}, "RAEND": {"add": 0.15416666666666667}},
+        },
+        {
+            "reason": "turned around",
+            "when": {"MJD-OBS": {"after": mjd(59172.0), "before": mjd(59516.0)}},
+            "set": {"ROTPA": {"add": -180}},
+        },
+    ],
+    "LSSTComCamSim": [
+        {
+            "reason": "a simulated telescope looks where it is told",
+            "when": {"RASTART": {"present": False}, "RA": {"present": True}, "DEC": {"present": True}},
+            "set": {"RASTART": {"copy": "RA"}, "DECSTART": {"copy": "DEC"}},
+        },
+        {
+            "reason": "the usual frame",
+            "when": {"RADESYS": {"present": False}, "RA": {"present": True}},
+            "set": {"RADESYS": "ICRS"},
+        },
+    ],
+}
 LIKE: Mapping[str, Facts] = {
     "LSSTCamSim": {
         "like": "LSSTCam",
         "title": "LSST Camera, simulated observatory",
         "aliases": ["lsstCamSim"],
         "class_name": "lsst.obs.lsst.LsstCamSim",
+        "limits": SIMULATED,
         "header": {"translator": "LSSTCamSim"},
     },
     "LSSTComCamSim": {
@@ -132,6 +311,7 @@ LIKE: Mapping[str, Facts] = {
         "title": "LSST Commissioning Camera, simulated observatory",
         "aliases": ["comCamSim", "ComCamSim"],
         "class_name": "lsst.obs.lsst.LsstComCamSim",
+        "limits": SIMULATED,
         "raw": {
             "file_names": [
                 r"(CC|IM)_[A-Z]_(?P<day>\d{8})_(?P<seq>\d{6})_(?P<raft>R22)_(?P<slot>S\d\d)\.fits(\.(gz|fz))?"
@@ -157,6 +337,17 @@ def flow(value: Any) -> str:
 def block(key: str, value: Mapping[str, Any]) -> str:
     """Write a section of plain values."""
     return f"{key}:\n" + "".join(f"  {k}: {flow(v)}\n" for k, v in value.items())
+
+
+def header_text(name: str, facts: Facts) -> str:
+    """Write the section on headers, with the fixes."""
+    text = block("header", facts)
+    if FIXES.get(name):
+        text += "  fixes:\n"
+    for fix in FIXES.get(name, ()):
+        lines = (f"{key}: {flow(value)}\n" for key, value in fix.items())
+        text += "  - " + "    ".join(lines)
+    return text
 
 
 def filters_of(name: str, table: Facts) -> tuple[list[list[Any]], list[Facts]]:
@@ -315,7 +506,7 @@ def camera_text(name: str, facts: Facts, tables: Path) -> str:
         text += "- lsst/astro_metadata_translator 77d8a89 (2026-06-22), identifiers and days\n"
     text += f"limits: {flow(limits)}\nvisit_systems: {flow(facts['visits'])}\n"
     text += f"# {facts['notes']['day_obs_offset_s']}\nday_obs_offset_s: {facts['day_obs_offset_s']}\n"
-    text += filters_text(rows, joined) + block("raw", facts["raw"]) + block("header", facts["header"])
+    text += filters_text(rows, joined) + block("raw", facts["raw"]) + header_text(name, facts["header"])
     return text + optics(geometry) + detectors_text(records_of(table, geometry), geometry)
 
 
@@ -329,7 +520,10 @@ def main() -> None:
         text += f"# {facts['title']}.  Made by tools/make_cameras.py; layout: docs/instruments.md.\n"
         text += f"schema: 1\nname: {name}\n"
         for key, value in facts.items():
-            text += block(key, value) if isinstance(value, dict) else f"{key}: {flow(value)}\n"
+            if key == "header":
+                text += header_text(name, value)
+            else:
+                text += block(key, value) if key == "raw" else f"{key}: {flow(value)}\n"
         (target / f"{name}.yaml").write_text(text)
 
 

@@ -25,6 +25,7 @@ from lakebutler.errors import DimensionValueError, InstrumentError, known_names
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from lakebutler.instruments.header_fixes import FixTable, HeaderFix
     from lakebutler.instruments.rules import Rule
 
 __all__ = [
@@ -180,12 +181,15 @@ class HeaderFacts:
         Cards that tell a raw from a processed file of the same camera.
     rules : `Mapping` [`str`, `Rule`]
         Property name to rule.
+    fixes : `tuple` [`HeaderFix`]
+        Of headers that are known to be wrong.
     """
 
     translator: str | None = None
     match: tuple[tuple[str, frozenset[object]], ...] = ()
     require: tuple[tuple[str, frozenset[object]], ...] = ()
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    fixes: tuple[HeaderFix, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +300,13 @@ class Camera:
         """Filters by name and by alias."""
         spellings = {alias: f for f in self.filters for alias in f.aliases}
         return spellings | {f.name: f for f in self.filters}
+
+    @cached_property
+    def fix_table(self) -> FixTable:
+        """Fixes of headers that are known to be wrong."""
+        from lakebutler.instruments.header_fixes import FixTable
+
+        return FixTable(self.header.fixes)
 
     def detector(self, which: int | str) -> Detector:
         """Find a detector by number or full name.

@@ -36,6 +36,7 @@ from lakebutler.instruments.camera_facts import (
     as_text,
     as_whole,
 )
+from lakebutler.instruments.header_fixes import fix_from_facts
 from lakebutler.instruments.rules import NEEDED, make_rule
 
 __all__ = ["SCHEMA", "parse_camera"]
@@ -133,7 +134,7 @@ def _camera(facts: Any, source: str) -> Camera:
         filters=_filters(top.get("filters")),
         detectors=detectors,
         raw=_raw(top.get("raw", {})),
-        header=_header(top.get("header")),
+        header=_header(top.get("header"), name),
         focal_plane=_focal_plane(top.get("focal_plane"), detectors),
         aliases=tuple(str(a) for a in as_sequence(top.get("aliases", []), "aliases")),
         source=source,
@@ -231,8 +232,8 @@ def _pattern(text: Any, where: str) -> re.Pattern[str]:
         raise Fault(f"{where}: {text!r} is no regular expression: {err}") from None
 
 
-def _header(facts: Any) -> HeaderFacts:
-    part = as_mapping(facts, "header", {"translator", "match", "require", "rules"})
+def _header(facts: Any, name: str) -> HeaderFacts:
+    part = as_mapping(facts, "header", {"translator", "match", "require", "rules", "fixes"})
     translator, rules = part.get("translator"), part.get("rules")
     if (translator is None) == (rules is None):
         raise Fault("header: exactly one of translator and rules is needed")
@@ -252,6 +253,10 @@ def _header(facts: Any) -> HeaderFacts:
         match=_choices(part.get("match", {}), "header: match"),
         require=_choices(part.get("require", {}), "header: require"),
         rules=made,
+        fixes=tuple(
+            fix_from_facts(fix, instrument=name, where=f"header: fixes: {number}")
+            for number, fix in enumerate(as_sequence(part.get("fixes", []), "header: fixes"), 1)
+        ),
     )
 
 

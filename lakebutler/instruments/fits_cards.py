@@ -62,6 +62,23 @@ class HeaderUnit:
         """Keyword to value; of repeated keywords the first; undefined values are left out."""
         return parse_cards(self.text)
 
+    def values(self, key: str) -> list[object]:
+        """Give the values of all cards of a name, of which some are there twice.
+
+        Parameters
+        ----------
+        key : `str`
+            The name, of at most eight characters.
+
+        Returns
+        -------
+        values : `list`
+            In the order of the header.
+        """
+        marker = f"{key:<8}="
+        lines = (self.text[i : i + _CARD] for i in range(0, len(self.text), _CARD))
+        return [value for line in lines if line.startswith(marker) for value in parse_cards(line).values()]
+
     @cached_property
     def has_image(self) -> bool:
         """Whether the unit holds an image, tile-compressed or not."""

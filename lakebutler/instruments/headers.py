@@ -157,7 +157,7 @@ def _translate_units(
     if image is None:
         raise FileFormatError("holds no image")
     header = primary if image.index == 0 else primary | image.cards
-    camera = next((c for c in cameras if accepts(c, header)), None)
+    camera = next((c for c in cameras if accepts(c, header, path)), None)
     if camera is None:
         return _stranger(path, header, cameras)
     if camera.raw.units == "image":
@@ -165,7 +165,8 @@ def _translate_units(
     own = _detector_units(camera, units)
     if not own:
         raise HeaderError(f"no unit with {camera.raw.unit_key}")
-    observations = tuple(translate(camera, primary | unit.cards, path, known) for unit in own)
+    key = camera.raw.unit_key
+    observations = tuple(translate(camera, primary | unit.cards | {key: v}, path, known) for unit, v in own)
     seen = set[int]()
     for observation in observations:
         if observation.exposure_key != observations[0].exposure_key:
@@ -173,17 +174,23 @@ def _translate_units(
         if observation.detector in seen:
             raise HeaderError(f"holds detector {observation.detector} twice")
         seen.add(observation.detector)
-    return FileResult(path, observations, tuple(unit.index for unit in own))
+    return FileResult(path, observations, tuple(unit.index for unit, _ in own))
 
 
-def _detector_units(camera: Camera, units: Sequence[HeaderUnit]) -> list[HeaderUnit]:
-    """Select the units that hold a detector of the camera."""
-    limit, found = camera.raw.ignore_from, []
+def _detector_units(camera: Camera, units: Sequence[HeaderUnit]) -> list[tuple[HeaderUnit, object]]:
+    """Select the units that hold a detector of the camera, and what their key says."""
+    raw, found = camera.raw, []
     for unit in units:
-        number = unit.cards.get(camera.raw.unit_key) if unit.has_image else None
-        if number is None or (limit is not None and isinstance(number, int) and number >= limit):
+        if not unit.has_image:
             continue
-        found.append(unit)
+        value = unit.cards.get(raw.unit_key)
+        if raw.unit_pattern is not None:
+            value = next((v for v in unit.values(raw.unit_key) if raw.unit_pattern.fullmatch(str(v))), None)
+        if value is None or (
+            raw.ignore_from is not None and isinstance(value, int) and value >= raw.ignore_from
+        ):
+            continue
+        found.append((unit, value))
     return found
 
 

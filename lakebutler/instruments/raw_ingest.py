@@ -20,6 +20,7 @@ from lakebutler.instruments.headers import FileResult, read_files
 from lakebutler.instruments.ingest_plan import Batch, in_order, sort_files
 from lakebutler.instruments.ingest_report import FileReport, IngestReport
 from lakebutler.instruments.raw_changes import RawChanges
+from lakebutler.instruments.repository_fixes import with_repository_fixes
 from lakebutler.instruments.translate import require_translator
 from lakebutler.progress import NullProgress, Progress
 
@@ -90,6 +91,7 @@ def ingest_raws(
     cameras, notes = _wanted_cameras(registered, instrument)
     for camera in cameras:
         require_translator(camera)
+    cameras = with_repository_fixes(butler, cameras)
     files = find_files(names, regex)
     batch = sort_files(_read(files, cameras, processes, fail_fast=fail_fast, watch=watch))
     _refuse_strangers(batch, len(files), registered)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From the cards of a header to an `Observation`.
 
-A camera either names a translator class of astro-metadata-translator (its own ones,
-or one of another package by an entry point of the group ``lakebutler.translators``)
-or carries header rules.  Both end in the same checks.
+A camera either names a translator class of astro-metadata-translator (its own ones, one
+of `lakebutler.instruments.translators`, or one of another package by an entry point of
+the group ``lakebutler.translators``) or carries header rules.  Both end in the same
+checks.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.errors import HeaderError, InstrumentError, known_names
@@ -26,6 +28,7 @@ from lakebutler.instruments.observation import (
     observation_from_values,
 )
 from lakebutler.instruments.rules import apply_rules
+from lakebutler.instruments.translators import OWN_TRANSLATORS
 from lakebutler.timespan import time_to_nsec
 
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ _OWN = frozenset({"detector_num", "exposure_id", "observation_id", "physical_fil
 _PROCESSED = ("AR_HDU", "EXPINFO_V", "AR_NCAT", "LSST BUTLER RUN", "LSST BUTLER ID")
 
 
-def accepts(camera: Camera, header: Mapping[str, object]) -> bool:
+def accepts(camera: Camera, header: Mapping[str, object], path: str = "") -> bool:
     """Tell whether a header is one of a camera.
 
     Parameters
@@ -68,12 +71,18 @@ def accepts(camera: Camera, header: Mapping[str, object]) -> bool:
         The camera.
     header : `Mapping`
         The cards.
+    path : `str`, optional
+        Name of the file, which fixes may ask for.
 
     Returns
     -------
     accepted : `bool`
         Whether the camera can be asked to translate it.
     """
+    try:
+        header = camera.fix_table.mended(header, path)[0]
+    except HeaderError:
+        return False  # a fix for another camera's header
     if not all(header.get(card) in values for card, values in camera.header.match):
         return False
     if camera.header.translator is None:
@@ -140,6 +149,7 @@ def translate(
     HeaderError
         Raised with one line that says why the header cannot be ingested.
     """
+    header, given = camera.fix_table.mended(header, path)
     for card in _PROCESSED:
         if card in header:
             raise HeaderError(f"a processed image ({card} in the header), not a raw one")
@@ -150,14 +160,14 @@ def translate(
     name = camera.header.translator
     if name is None:
         values = apply_rules(camera.header.rules, header, file_values(camera, path))
-        return observation_from_values(camera, values)
+        return observation_from_values(camera, {**values, **given})
     own = dict(header)
-    if known:
+    if known and not given:
         values = _translated(name, own, _OWN)
         first = known.get((camera.name, values["exposure_id"]))
         if first is not None:
             return _sibling(camera, first, values)
-    made = observation_from_values(camera, _translated(name, own, _WANTED))
+    made = observation_from_values(camera, {**_translated(name, own, _WANTED), **given})
     if known is not None:
         known[made.exposure_key] = made
     return made
@@ -223,6 +233,8 @@ def _translator_class(name: str) -> type[MetadataTranslator]:
 
     from astro_metadata_translator import MetadataTranslator
 
+    if name in OWN_TRANSLATORS and name not in MetadataTranslator.translators:
+        import_module(OWN_TRANSLATORS[name])
     for point in entry_points(group="lakebutler.translators", name=name):
         try:
             point.load()
