@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from lakebutler.errors import (
     StorageUncertainError,
 )
 from lakebutler.lake.change import Change
-from lakebutler.lake.entry import Header, encode_entry
+from lakebutler.lake.entry import Entry, Header, encode_entry
 from lakebutler.lake.log import boundary, read_entry
 from lakebutler.lake.naming import log_path
 from lakebutler.lake.protocol import conflict
@@ -73,9 +72,11 @@ class Attempt:
         self.writer = FileWriter(lake.storage)
         self.why = ""
         self.queues = False
-        self.eager = lake.storage.remote and lake.head.version >= 0
+        self.eager = lake.storage.remote and lake.head.version >= 0 and not lake.turns.rivals
+        self.winner: Entry | None = None
         self.claiming = False
-        self.lost = False
+        self.losses = 0
+        self.took = 0.0
         self.unanswered: Head | None = None
 
     def prepare(self) -> Prepared:
@@ -94,8 +95,10 @@ class Attempt:
     def run(self) -> Snapshot:
         """Commit, however many races are lost; see `Lake.commit`."""
         deadline: float | None = None
-        pause = 0.001
+        pause = self.lake.turns.pause() if self.lake.storage.remote else 0.0
         try:
+            if pause:
+                time.sleep(pause)
             while True:
                 if self.change is not None and not self.queues:
                     self.prepare()
@@ -104,13 +107,10 @@ class Attempt:
                 if done is not None:
                     self.writer.discard(self.prepared.paths if self.prepared else ())
                     return done
-                if self.lost:  # writing large files may take longer than patience lasts
+                if self.losses:  # writing large files may take longer than patience lasts
                     deadline = deadline or time.monotonic() + _PATIENCE
                     if time.monotonic() > deadline:
                         self._give_up()
-                if self.lake.storage.remote:
-                    time.sleep(random.uniform(0, pause))
-                    pause = min(2 * pause, 0.2)
         except CommitUnknownError:
             raise  # its files may be part of a version
         except BaseException:
@@ -130,8 +130,7 @@ class Attempt:
         """Try for the next number; return `None` if it has to be tried again."""
         lake = self.lake
         with lake.storage.lock(None if self.eager else lake.refresh):
-            if not self.eager:
-                lake.refresh()
+            self._catch_up()
             arrived = self._arrived()
             if arrived is not None:
                 return arrived
@@ -153,10 +152,24 @@ class Attempt:
             head = self._claim(prepared)
             self.eager = False
             if head is None:
-                self.lost = True
+                self.losses += 1
                 return None
+            lake.turns.won(self.took)
             lake.advance(head, prepared.actions)
         return lake.snapshot(refresh=False)
+
+    def _catch_up(self) -> None:
+        """Take in what others made; after the first lost race only the entry that was met."""
+        lake, winner, self.winner = self.lake, self.winner, None
+        if self.eager:
+            return
+        if winner is not None and winner.version != lake.head.version + 1:
+            winner = None
+        if winner is not None and lake.storage.remote and self.losses == 1:
+            lake.follow(winner)
+            self.eager = True
+        else:
+            lake.refresh(winner)
 
     def _arrived(self) -> Snapshot | None:
         """Return our version, if an entry whose answer was lost has landed late."""
@@ -233,8 +246,10 @@ class Attempt:
         data = encode_entry(header, prepared.text)
         head = Head(header.version, self.txid, data[-67:-3].decode(), now)
         self.claiming = True  # an interrupt from here on may hide that it was made
+        begin = time.monotonic()
         try:
             storage.create(log_path(header.version), data)
+            self.took = time.monotonic() - begin
         except FileExistsError:
             return self._unless_void(self._ours(head))
         except StorageUncertainError as error:
@@ -287,6 +302,7 @@ class Attempt:
             return Head(entry.version, entry.txid, entry.sha256, entry.time)
         self.claiming = entry is None  # a request whose answer was lost may still arrive
         self.unanswered = head if entry is None else None
+        self.winner = entry
         return None
 
     def _unknown(self, head: Head, error: StorageError) -> CommitUnknownError:

@@ -32,6 +32,7 @@ from lakebutler.lake.state import Head, LakeState
 from lakebutler.lake.storage import Storage
 from lakebutler.lake.tags import tagged_versions
 from lakebutler.lake.together import Together
+from lakebutler.lake.turns import Turns
 from lakebutler.lake.views import View, ViewWriter
 
 __all__ = ["Lake"]
@@ -74,6 +75,7 @@ class Lake:
         self._current: Snapshot | None = None
         self._looked = boot_time()
         self._checkpointed = -1
+        self.turns = Turns()
 
     def __repr__(self) -> str:
         return f"<Lake {self.storage.url} at version {self._state.head.version}>"
@@ -209,16 +211,25 @@ class Lake:
         """The newest version that is known."""
         return self._state.head
 
-    def refresh(self) -> None:
-        """Take in the versions that others made meanwhile."""
+    def refresh(self, lost_to: Entry | None = None) -> None:
+        """Take in the versions that others made meanwhile.
+
+        Parameters
+        ----------
+        lost_to : `Entry`, optional
+            The next version, if it was read already.
+        """
         now = boot_time()
         if now - self._looked > _FENCE_SECONDS and boundary(self.storage) > self._state.head.version:
             self._load()
         self._looked = now
-        for entry in entries_after(self.storage, self._state.head.version):
-            actions = self._state.parse(entry)
-            head = Head(entry.version, entry.txid, entry.sha256, entry.time)
-            self.advance(head, actions)
+        for entry in entries_after(self.storage, self._state.head.version, first=lost_to):
+            self.follow(entry)
+
+    def follow(self, entry: Entry) -> None:
+        """Go on to the next version, which another made."""
+        self.advance(Head(entry.version, entry.txid, entry.sha256, entry.time), self._state.parse(entry))
+        self.turns.others(1)
 
     def is_void(self, version: int) -> bool:
         """Whether an entry just made is below what was removed from the log for good.

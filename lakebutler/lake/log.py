@@ -24,7 +24,9 @@ def read_entry(storage: Storage, version: int) -> Entry | None:
     return parse_entry(data, version, storage.url)
 
 
-def entries_after(storage: Storage, version: int, until: int | None = None) -> Iterator[Entry]:
+def entries_after(
+    storage: Storage, version: int, until: int | None = None, first: Entry | None = None
+) -> Iterator[Entry]:
     """Yield the entries after a version, in order, as far as there are any.
 
     Locally each next one is simply tried.  A remote store is asked for one list
@@ -38,10 +40,13 @@ def entries_after(storage: Storage, version: int, until: int | None = None) -> I
         The version that is known already.
     until : `int`, optional
         Stop after this one.
+    first : `Entry`, optional
+        The next one, if it was read already.
     """
     following = version + 1
     while until is None or following <= until:
-        entry = read_entry(storage, following)
+        entry = first if first is not None else read_entry(storage, following)
+        first = None
         if entry is None:
             return
         yield entry
@@ -49,9 +54,8 @@ def entries_after(storage: Storage, version: int, until: int | None = None) -> I
         if storage.remote:
             last = last_listed(storage, entry.version)
             last = last if until is None else min(last, until)
-            for more in read_entries(storage, following, last):
-                yield more
-                following = more.version + 1
+            yield from read_entries(storage, following, last)
+            return
 
 
 def read_entries(storage: Storage, first: int, last: int) -> Iterator[Entry]:

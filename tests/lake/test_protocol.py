@@ -356,7 +356,7 @@ def test_an_entry_that_lands_after_it_was_looked_for_is_found_to_be_ours(
     late = LateStore(lake, monkeypatch)
     refresh = lake.refresh
 
-    def slow_refresh() -> None:
+    def slow_refresh(lost_to: object = None) -> None:
         if others and not late.late:
             while len(list(other.history())) < 2 + others:
                 add(other, [row(len(list(other.history())), run="other")])

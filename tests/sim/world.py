@@ -25,6 +25,7 @@ import pytest
 from lakebutler.errors import StorageUncertainError
 from lakebutler.lake import commit as commit_module
 from lakebutler.lake import lake as lake_module
+from lakebutler.lake import turns as turns_module
 from lakebutler.lake import writer as writer_module
 from lakebutler.lake.storage import FileInfo, Storage
 
@@ -236,7 +237,7 @@ def governed(scheduler: Scheduler) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=ids.getrandbits(128), version=4))
         patch.setattr(commit_module, "time", clock)
-        patch.setattr(commit_module, "random", random.Random(f"pauses {scheduler.seed}"))
+        patch.setattr(turns_module, "random", random.Random(f"pauses {scheduler.seed}"))
         patch.setattr(commit_module, "datetime", Clock)
         patch.setattr(writer_module, "datetime", Clock)
         patch.setattr(lake_module, "boot_time", lambda: scheduler.now)
