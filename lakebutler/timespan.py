@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 if TYPE_CHECKING:
     from astropy.time import Time
 
-__all__ = ["MAX_NSEC", "MIN_NSEC", "SpecialTimespanBound", "Timespan", "nsec_to_time", "time_to_nsec"]
+__all__ = [
+    "MAX_NSEC",
+    "MIN_NSEC",
+    "SpecialTimespanBound",
+    "Timespan",
+    "jd_to_nsec",
+    "nsec_to_time",
+    "time_to_nsec",
+]
 
 MIN_NSEC: Final = 0
 """Begin of a timespan without a begin: 1970-01-01 TAI."""
@@ -38,6 +46,27 @@ class SpecialTimespanBound(enum.Enum):
 
     def __repr__(self) -> str:
         return "Timespan.EMPTY"
+
+
+def jd_to_nsec(jd1: float, jd2: float) -> int:
+    """Convert a Julian date in two parts to nanoseconds of TAI since 1970.
+
+    Parameters
+    ----------
+    jd1, jd2 : `float`
+        Parts of the date in days, TAI, as `astropy.time.Time` holds it.
+
+    Returns
+    -------
+    nsec : `int`
+        Their sum, rounded to a nanosecond; not limited to any range.
+    """
+    # In whole numbers: both parts are multiples of powers of two.
+    whole, unit = (jd1 - _EPOCH_JD).as_integer_ratio()
+    part, fine = jd2.as_integer_ratio()
+    common = max(unit, fine)
+    days = whole * (common // unit) + part * (common // fine)
+    return (2 * days * _NSEC_PER_DAY + common) // (2 * common)
 
 
 def time_to_nsec(time: Time) -> int:
@@ -60,12 +89,7 @@ def time_to_nsec(time: Time) -> int:
     jd1, jd2 = float(tai.jd1), float(tai.jd2)
     if math.isnan(jd1 + jd2) or (tai.masked and tai.mask.any()):
         raise ValueError("a masked time cannot bound a timespan")
-    # In whole numbers: both parts are multiples of powers of two.
-    whole, unit = (jd1 - _EPOCH_JD).as_integer_ratio()
-    part, fine = jd2.as_integer_ratio()
-    common = max(unit, fine)
-    days = whole * (common // unit) + part * (common // fine)
-    nsec = (2 * days * _NSEC_PER_DAY + common) // (2 * common)
+    nsec = jd_to_nsec(jd1, jd2)
     if nsec < MIN_NSEC:
         warnings.warn(f"{time!s} lies before 1970-01-01 TAI, which is used instead", stacklevel=3)
         return MIN_NSEC

@@ -229,6 +229,13 @@ class FixTable:
                 by_value.setdefault(card, {}).setdefault(_as_text(fix.when[card]), []).append(number)
         return by_value, others
 
+    @cached_property
+    def of_properties(self) -> FixTable:
+        """The fixes that can be applied to translated values: they ask for no card."""
+        return FixTable(
+            tuple(fix for fix in self.fixes if fix.properties and all(key.islower() for key in fix.when))
+        )
+
     def mended(
         self, header: Mapping[str, object], path: str
     ) -> tuple[Mapping[str, object], Mapping[str, object]]:

@@ -19,7 +19,7 @@ from lakebutler.instruments.fits_cards import HeaderUnit, read_units
 from lakebutler.instruments.observation import Observation
 from lakebutler.instruments.translate import accepts, recognise, translate
 
-__all__ = ["FileResult", "Recent", "read_file", "read_files"]
+__all__ = ["FileResult", "Recent", "read_file", "read_files", "recognised"]
 
 _POOL_PAYS_FROM = 64  # files; below, starting a worker costs more than it saves
 _EXPOSURES_KEPT = 64
@@ -158,10 +158,8 @@ def _translate_units(
         raise FileFormatError("holds no image")
     header = primary if image.index == 0 else primary | image.cards
     camera = next((c for c in cameras if accepts(c, header, path)), None)
-    if camera is None:
-        return _stranger(path, header, cameras)
-    if camera.raw.units == "image":
-        return FileResult(path, (translate(camera, header, path, known),))
+    if camera is None or camera.raw.units == "image":
+        return _of_one(path, header, camera, cameras, known)
     own = _detector_units(camera, units)
     if not own:
         raise HeaderError(f"no unit with {camera.raw.unit_key}")
@@ -175,6 +173,55 @@ def _translate_units(
             raise HeaderError(f"holds detector {observation.detector} twice")
         seen.add(observation.detector)
     return FileResult(path, observations, tuple(unit.index for unit, _ in own))
+
+
+def recognised(
+    path: str,
+    header: Mapping[str, object],
+    cameras: Sequence[Camera],
+    known: MutableMapping[tuple[str, int], Observation],
+) -> FileResult | None:
+    """Translate a header that was read elsewhere.
+
+    Parameters
+    ----------
+    path : `str`
+        The file.
+    header : `Mapping`
+        Its cards.
+    cameras : sequence of `Camera`
+        The cameras whose files are wanted.
+    known : `MutableMapping`
+        Observations by instrument and exposure, looked at and added to.
+
+    Returns
+    -------
+    result : `FileResult` or `None`
+        `None` if the file may hold several detectors: then it has to be read.
+
+    Raises
+    ------
+    HeaderError
+        Raised if the header cannot be translated.
+    """
+    camera = next((c for c in cameras if accepts(c, header, path)), None)
+    if camera is not None and camera.raw.units != "image":
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _of_one(path, header, camera, cameras, known)
+
+
+def _of_one(
+    path: str,
+    header: Mapping[str, object],
+    camera: Camera | None,
+    cameras: Sequence[Camera],
+    known: MutableMapping[tuple[str, int], Observation],
+) -> FileResult:
+    if camera is None:
+        return _stranger(path, header, cameras)
+    return FileResult(path, (translate(camera, header, path, known),))
 
 
 def _detector_units(camera: Camera, units: Sequence[HeaderUnit]) -> list[tuple[HeaderUnit, object]]:

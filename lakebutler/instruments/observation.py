@@ -164,9 +164,9 @@ def observation_from_values(camera: Camera, values: dict[str, Any]) -> Observati
     kind = _text(values, "observation_type")
     if not kind:
         raise HeaderError("observation_type: no value")
-    offset = values.get("observing_day_offset", camera.day_obs_offset_s)
+    offset = _count(values, "observing_day_offset", camera.day_obs_offset_s)
     day = values.get("observing_day")
-    number = values.get("observation_counter")
+    number = _count(values, "observation_counter")
     reason = _text(values, "observation_reason")
     altitude = _real(values, "altitude")
     zenith = _real(values, "zenith_angle", None if altitude is None else 90.0 - altitude)
@@ -187,8 +187,8 @@ def observation_from_values(camera: Camera, values: dict[str, Any]) -> Observati
         observation_type=kind,
         observation_reason=reason or ("science" if kind == "science" else "unknown"),
         seq_num=number,
-        seq_start=values.get("group_counter_start", number),
-        seq_end=values.get("group_counter_end", number),
+        seq_start=_count(values, "group_counter_start", number),
+        seq_end=_count(values, "group_counter_end", number),
         target_name=_text(values, "object"),
         science_program=_text(values, "science_program"),
         tracking_ra_deg=ra,
@@ -196,12 +196,12 @@ def observation_from_values(camera: Camera, values: dict[str, Any]) -> Observati
         sky_angle_deg=_real(values, "sky_angle"),
         azimuth_deg=_real(values, "azimuth"),
         zenith_angle_deg=zenith,
-        has_simulated=values.get("has_simulated_content", False),
-        can_see_sky=values.get("can_see_sky"),
+        has_simulated=_logical(values, "has_simulated_content", False),
+        can_see_sky=_logical(values, "can_see_sky"),
     )
 
 
-def find_detector(camera: Camera, which: int | str | None) -> int:
+def find_detector(camera: Camera, which: object) -> int:
     """Find a detector by what a header calls it.
 
     Parameters
@@ -226,7 +226,7 @@ def find_detector(camera: Camera, which: int | str | None) -> int:
     if isinstance(which, str) and which not in camera.detectors_by_name and which.strip().isdigit():
         which = int(which)
     table: Any = camera.detectors_by_name if isinstance(which, str) else camera.detectors_by_id
-    if which not in table:
+    if not isinstance(which, str | int) or which not in table:
         raise HeaderError(f"{camera.name} has no detector {which!r}")
     found: int = table[which].id
     return found
@@ -298,6 +298,19 @@ def _whole(values: dict[str, Any], name: str) -> int:
         return int(value)
     except (TypeError, ValueError):
         raise HeaderError(f"{name}: {value!r} is no integer") from None
+
+
+def _count(values: dict[str, Any], name: str, default: int | None = None) -> int | None:
+    if name not in values:
+        return default
+    return None if values[name] is None else _whole(values, name)
+
+
+def _logical(values: dict[str, Any], name: str, default: bool | None = None) -> bool | None:
+    value = values.get(name, default)
+    if value is None or isinstance(value, bool):
+        return value
+    raise HeaderError(f"{name}: {value!r} is neither true nor false")
 
 
 def _real(values: dict[str, Any], name: str, default: float | None = None) -> float | None:

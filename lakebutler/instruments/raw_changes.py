@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler import ingest as ingesting
@@ -187,15 +187,18 @@ class RawChanges:
 
     # ------------------------------------------------------------------ writing
 
-    def commit(self, transfer: str | None) -> None:
-        """Write records and datasets: one commit, or nothing.
+    def commit(self, transfer: str | None, report: Callable[[], None] = lambda: None) -> None:
+        """Write records, datasets and a report: one commit, or nothing if nothing happened.
 
         Parameters
         ----------
         transfer : `str` or `None`
             How files get into the repository.
+        report : callable, optional
+            Writes what became of the files.
         """
-        if not (self.todo or self.new_exposures or self.changed_exposures):
+        rejected = any(file.status is FileStatus.REJECTED for file in self.batch.reports.values())
+        if not (self.todo or self.new_exposures or self.changed_exposures or rejected):
             return
         with self.butler.transaction(message=f"{len(self.todo)} raw files"):
             self._write_records()
@@ -203,6 +206,7 @@ class RawChanges:
                 for kind in self._types.values():
                     self.butler.registry.registerDatasetType(kind)
                 self._write_datasets(transfer)
+            report()
 
     def _write_records(self) -> None:
         registry, new, changed = self.butler.registry, self.new_exposures, self.changed_exposures

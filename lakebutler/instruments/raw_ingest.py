@@ -2,15 +2,15 @@
 """Ingest raw files: read headers, decide everything in Python, write one commit.
 
 What is already in the repository is looked up once for the whole batch.  New days,
-groups and exposures, and all datasets, go into one transaction, so that a batch is
-there as a whole or not at all; files that cannot be used are in the report with their
-reason and do not keep the others out.
+groups and exposures, all datasets, and what became of every file go into one
+transaction, so that a batch is there as a whole or not at all; files that cannot be used
+are in the report with their reason and do not keep the others out.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lakebutler.errors import HeaderError, InstrumentError
@@ -20,7 +20,9 @@ from lakebutler.instruments.headers import FileResult, read_files
 from lakebutler.instruments.ingest_plan import Batch, in_order, sort_files
 from lakebutler.instruments.ingest_report import FileReport, IngestReport
 from lakebutler.instruments.raw_changes import RawChanges
+from lakebutler.instruments.report_table import record_files
 from lakebutler.instruments.repository_fixes import with_repository_fixes
+from lakebutler.instruments.sidecars import Sidecars
 from lakebutler.instruments.translate import require_translator
 from lakebutler.progress import NullProgress, Progress
 
@@ -42,6 +44,7 @@ def ingest_raws(
     update_records: bool = False,
     skip_existing: bool = True,
     instrument: str | os.PathLike[str] | Camera | None = None,
+    search_indexes: bool = True,
     progress: Progress | None = None,
 ) -> IngestReport:
     """Ingest raw files of registered cameras.
@@ -51,7 +54,8 @@ def ingest_raws(
     butler : `Butler`
         A writeable repository.
     paths : `str`, path-like or iterable of them
-        Files, directories, globs or URLs.
+        Files, directories, globs or URLs.  An ``_index.json`` stands for the files it
+        describes.
     run : `str`, optional
         Run to ingest into; default: ``<camera>/raw/all``.
     transfer : `str`, optional
@@ -69,6 +73,8 @@ def ingest_raws(
     instrument : `str`, path-like or `Camera`, optional
         Only this camera: a name, or a camera file of the user's.  Default: every
         registered instrument whose camera is known.
+    search_indexes : `bool`, optional
+        Look for an ``_index.json`` in every directory that files are taken from.
     progress : `Progress`, optional
         Told of every file.
 
@@ -92,24 +98,26 @@ def ingest_raws(
     for camera in cameras:
         require_translator(camera)
     cameras = with_repository_fixes(butler, cameras)
-    files = find_files(names, regex)
-    batch = sort_files(_read(files, cameras, processes, fail_fast=fail_fast, watch=watch))
-    _refuse_strangers(batch, len(files), registered)
+    sidecars = Sidecars(cameras, find_files(names, regex), search_indexes=search_indexes)
+    batch = sort_files(_read(sidecars, cameras, processes, fail_fast=fail_fast, watch=watch))
+    _refuse_strangers(batch, len(sidecars.files), registered)
     changes = RawChanges(butler, batch, {c.name: c for c in cameras}, run)
     changes.judge(update=update_records, skip_existing=skip_existing)
     if fail_fast:
         _raise_first(batch.reports)
     watch.start("ingesting", len(changes.todo))
-    changes.commit(transfer)
+    reports = in_order(batch, changes.decided())
+    used = ", ".join(changes.runs()) or run or ""
+    changes.commit(transfer, lambda: record_files(butler, reports, used))
     watch.advance(len(changes.todo))
     watch.finish()
     return IngestReport(
-        files=in_order(batch, changes.decided()),
-        run=", ".join(changes.runs()) or run or "",
+        files=reports,
+        run=used,
         datasets=sum(len(refs) for _, refs in changes.todo),
         exposures_added=len(changes.new_exposures),
         exposures_updated=len(changes.changed_exposures),
-        notes=notes,
+        notes=(*notes, *sidecars.notes),
     )
 
 
@@ -171,10 +179,15 @@ def _refuse_strangers(batch: Batch, count: int, registered: set[str]) -> None:
 
 
 def _read(
-    files: Sequence[str], cameras: Sequence[Camera], processes: int, *, fail_fast: bool, watch: Progress
-) -> Iterable[FileResult]:
-    watch.start("reading headers", len(files))
-    for result in read_files(files, cameras, processes=processes):
+    sidecars: Sidecars, cameras: Sequence[Camera], processes: int, *, fail_fast: bool, watch: Progress
+) -> Iterator[FileResult]:
+    """Read what stands beside the files, and the headers of those beside which nothing does."""
+    watch.start("reading headers", len(sidecars.files))
+    beside = [sidecars.read(path) for path in sidecars.files]
+    pairs = list(zip(sidecars.files, beside, strict=True))
+    headers = iter(read_files([path for path, known in pairs if known is None], cameras, processes=processes))
+    for _, known in pairs:
+        result = next(headers) if known is None else known
         watch.advance()
         if fail_fast and not result.observations:
             raise HeaderError(f"{result.path}: {result.reason}")

@@ -20,7 +20,9 @@ from lakebutler.errors import DatasetTypeError, HeaderError, InstrumentError
 from lakebutler.instruments import ingest_raws, load_camera, register_instrument
 from lakebutler.instruments.headers import read_file
 from lakebutler.instruments.ingest_plan import sort_files
+from lakebutler.instruments.ingest_report import FileReport, FileStatus
 from lakebutler.instruments.raw_changes import RawChanges
+from lakebutler.instruments.report_table import record_files
 from lakebutler.progress import CollectingProgress
 
 SMALL = (20, 10)
@@ -298,7 +300,7 @@ def test_two_who_ingest_the_same_at_once_lose_nothing(butler: Butler, raws: list
         changes.append(RawChanges(who, batch, {"DemoCam": camera}, None))
         changes[-1].judge(update=False, skip_existing=True)
     for one in changes:  # both decided on the empty repository
-        one.commit("copy")
+        one.commit("copy", lambda one=one: record_files(one.butler, [f for _, f in one.decided()], "r"))
     found = butler.query_datasets("raw", collections=RUN)
     assert len(found) == len(raws)
     for ref in found:
@@ -306,3 +308,35 @@ def test_two_who_ingest_the_same_at_once_lose_nothing(butler: Butler, raws: list
     assert len(butler.query_dimension_records("exposure", instrument="DemoCam")) == 2
     kept = [p for p in Path(butler.root).rglob("raw_DemoCam_*.fits") if p.is_file()]
     assert len(kept) == len(raws)
+
+
+def test_what_became_of_every_file_is_kept_in_the_same_commit(butler: Butler, raws: list[Path]) -> None:
+    junk = raws[0].parent / "junk.fits"
+    junk.write_text("nothing")
+    before = next(butler.history(limit=1)).version
+    report = ingest_raws(butler, raws[0].parent)
+    assert next(butler.history(limit=1)).version == before + 1
+    table = butler.sql("SELECT * FROM ingest_report ORDER BY batch, position").to_pylist()
+    assert [row["path"] for row in table] == [f.path for f in report.files]
+    assert [row["status"] for row in table] == [f.status.value for f in report.files]
+    (bad,) = [row for row in table if row["status"] == "rejected"]
+    assert (bad["path"], bad["reason"], bad["exposure"]) == (str(junk), "not a FITS file", None)
+    assert {row["run"] for row in table} == {RUN}
+    assert len({row["batch"] for row in table}) == 1
+
+
+def test_a_batch_in_which_nothing_happens_makes_no_commit(butler: Butler, raws: list[Path]) -> None:
+    ingest_raws(butler, raws)
+    before = next(butler.history(limit=1)).version
+    assert ingest_raws(butler, raws).counts["present"] == len(raws)
+    assert next(butler.history(limit=1)).version == before
+
+
+def test_a_large_batch_is_kept_as_a_small_one_is(butler: Butler, tmp_path: Path) -> None:
+    files = [FileReport(f"{i}.fits", FileStatus.REJECTED, "why", "DemoCam", i, (1, 2)) for i in range(700)]
+    record_files(butler, files[:3], "r")
+    record_files(butler, files, "r")
+    counts = butler.sql(
+        "SELECT batch, count(*) AS n, CAST(sum(detectors) AS BIGINT) AS d FROM ingest_report GROUP BY 1 ORDER BY 1"
+    )
+    assert [(row["n"], row["d"]) for row in counts.to_pylist()] == [(3, 6), (700, 1400)]

@@ -65,6 +65,17 @@ def register_instrument(session: Session, *, instrument: tuple[str, ...], update
     default=True,
     help="Pass over raws that are there, or name them as rejected.",
 )
+@click.option(
+    "--search-indexes/--no-search-indexes",
+    default=True,
+    help="Look for an _index.json beside the files, and read it instead of their headers.",
+)
+@click.option(
+    "--track-file-attrs/--no-track-file-attrs",
+    default=True,
+    expose_value=False,
+    help="No effect: sizes of files are always recorded.",
+)
 @click.option("--report", is_flag=True, help="List what became of every file, in the chosen format.")
 @transfer_option("auto")
 @format_options
@@ -83,6 +94,7 @@ def ingest_raws(
     update_records: bool,
     instrument: str | None,
     skip_existing: bool,
+    search_indexes: bool,
     report: bool,
     transfer: str,
     output: str,
@@ -90,6 +102,7 @@ def ingest_raws(
     """Ingest raw files: LOCATIONS are files, globs, or directories that are searched.
 
     A file that cannot be ingested is named with its reason, and the rest goes in; the exit code is then 2.
+    What became of every file is kept: lakebutler sql "FROM ingest_report".
     """
     from lakebutler.instruments.raw_ingest import ingest_raws as ingest
 
@@ -104,6 +117,7 @@ def ingest_raws(
         update_records=update_records,
         skip_existing=skip_existing,
         instrument=instrument,
+        search_indexes=search_indexes,
         transfer=transfer,
         progress=session.watcher(),
     )
