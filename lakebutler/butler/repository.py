@@ -169,7 +169,7 @@ def make_repository(
     RepositoryExistsError
         Raised if there is one already.
     """
-    from lakebutler.lake.container_lock import whole_file
+    from lakebutler.lake.container.lock import whole_file
 
     place = normalise_root(root)
     if has_repository(place, storage_options) and not _is_half_made(place, storage_options):

@@ -10,8 +10,8 @@ from typing import Any
 
 from lakebutler.datastore.files import Content, Files, Written, checksum_of, next_name
 from lakebutler.errors import NameRuleError, StorageError
-from lakebutler.lake.container_reader import ContainerReader
-from lakebutler.lake.container_writer import ContainerWriter
+from lakebutler.lake.container.reader import ContainerReader
+from lakebutler.lake.container.writer import ContainerWriter
 from lakebutler.lake.storage import FileInfo, Storage
 from lakebutler.lake.storage_file import FileStorage, open_container
 

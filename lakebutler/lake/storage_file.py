@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from lakebutler.errors import StorageError
-from lakebutler.lake.container_reader import ContainerReader
-from lakebutler.lake.container_source import RemoteSource
-from lakebutler.lake.container_writer import ContainerWriter
+from lakebutler.lake.container.reader import ContainerReader
+from lakebutler.lake.container.source import RemoteSource
+from lakebutler.lake.container.writer import ContainerWriter
 from lakebutler.lake.naming import DATA
 from lakebutler.lake.storage import FileInfo, check_path
 from lakebutler.lake.storage_copies import CopyingStorage

@@ -35,7 +35,7 @@ def timed(action: Callable[[int], object], times: int) -> str:
 
 
 def lake_of(path: Path, members: int) -> None:
-    from lakebutler.lake.container_builder import ContainerBuilder
+    from lakebutler.lake.container.builder import ContainerBuilder
 
     with ContainerBuilder(str(path)) as builder:
         builder.add("registry/format.json", b"{}")
@@ -47,8 +47,8 @@ def lake_of(path: Path, members: int) -> None:
 
 def appends(folder: Path) -> None:
     """One publish of two small members, with and without the disk; one member in a zip."""
-    from lakebutler.lake import container_lock
-    from lakebutler.lake.container_writer import ContainerWriter
+    from lakebutler.lake.container import lock as container_lock
+    from lakebutler.lake.container.writer import ContainerWriter
 
     print(f"one sync of the disk here: {_sync_cost(folder)}")
     for members in (100, 10_000, 100_000, 1_000_000):

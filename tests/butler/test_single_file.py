@@ -30,8 +30,8 @@ from lakebutler.errors import (
     RepositoryExistsError,
     StorageError,
 )
-from lakebutler.lake import container_writer
-from lakebutler.lake.container_source import RemoteSource
+from lakebutler.lake.container import writer as container_writer
+from lakebutler.lake.container.source import RemoteSource
 from lakebutler.lake.storage import open_storage
 from lakebutler.lake.storage_file import FileStorage
 from lakebutler.progress import CollectingProgress

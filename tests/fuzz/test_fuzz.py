@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from lakebutler import ButlerError
 from lakebutler.config import parse_repo_config
 from lakebutler.datastore.template import parse_template
-from lakebutler.lake.container_reader import ContainerReader, check_members
-from lakebutler.lake.container_source import LocalSource
+from lakebutler.lake.container.reader import ContainerReader, check_members
+from lakebutler.lake.container.source import LocalSource
 from lakebutler.lake.entry import parse_action, parse_entry
 from lakebutler.lake.naming import seal
 from tests.conftest import ROOT

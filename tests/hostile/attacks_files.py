@@ -209,7 +209,16 @@ def packed(site: Site) -> Path:
 
 def lake_of(site: Site, members: list[tuple[bytes, bytes]], *, marked: bool = True) -> None:
     """A lake file whose publish holds the repository and more: raw headers and contents."""
-    from lakebutler.lake.container import END, MARK, START, Mark, head_page, make_header, padding, with_mark
+    from lakebutler.lake.container.layout import (
+        END,
+        MARK,
+        START,
+        Mark,
+        head_page,
+        make_header,
+        padding,
+        with_mark,
+    )
 
     out, crc = io.BytesIO(), 0
     good = [p for p in sorted(site.root.rglob("*")) if p.is_file() and not p.name.startswith(".")]
@@ -260,7 +269,7 @@ def slot_attack(name: str) -> Any:
 
     def wrapped(change: Callable[[Any], Json]) -> None:
         def make(site: Site) -> None:
-            from lakebutler.lake.container import SLOTS, START, encode_slot, newest_slots, slot_offset
+            from lakebutler.lake.container.layout import SLOTS, START, encode_slot, newest_slots, slot_offset
 
             made = packed(site)
             data = bytearray(made.read_bytes())

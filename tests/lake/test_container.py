@@ -32,13 +32,15 @@ from lakebutler.errors import (
     StorageError,
     StorageUncertainError,
 )
-from lakebutler.lake import container, container_lock, container_writer
-from lakebutler.lake.container import END, SLOTS, START, Entry, Run, Slot, encode_slot, make_header
-from lakebutler.lake.container_builder import ContainerBuilder
-from lakebutler.lake.container_index import Index, merged_tail, pack_run
-from lakebutler.lake.container_reader import ContainerReader, check_members, replay
-from lakebutler.lake.container_source import LocalSource
-from lakebutler.lake.container_writer import ContainerWriter
+from lakebutler.lake.container import layout as container
+from lakebutler.lake.container import lock as container_lock
+from lakebutler.lake.container import writer as container_writer
+from lakebutler.lake.container.builder import ContainerBuilder
+from lakebutler.lake.container.index import Index, merged_tail, pack_run
+from lakebutler.lake.container.layout import END, SLOTS, START, Entry, Run, Slot, encode_slot, make_header
+from lakebutler.lake.container.reader import ContainerReader, check_members, replay
+from lakebutler.lake.container.source import LocalSource
+from lakebutler.lake.container.writer import ContainerWriter
 from lakebutler.lake.storage import Storage, open_storage
 from lakebutler.testing.storage import StorageTests
 

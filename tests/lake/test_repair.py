@@ -225,7 +225,7 @@ def lake_file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("slots", [(0,), (1,), (0, 1)])
 def test_a_damaged_head_page_is_written_anew(lake_file: Path, slots: tuple[int, ...]) -> None:
-    from lakebutler.lake.container import SLOTS
+    from lakebutler.lake.container.layout import SLOTS
 
     good = everything(reopened(lake_file).snapshot())
     data = bytearray(lake_file.read_bytes())

@@ -10,7 +10,8 @@ from pathlib import Path
 from lakebutler import Butler
 from lakebutler.datastore import durable
 from lakebutler.datastore import local as datastore_local
-from lakebutler.lake import container_lock, storage_local, writer
+from lakebutler.lake import storage_local, writer
+from lakebutler.lake.container import lock as container_lock
 from tests.fault.world import RUN, SCENARIOS
 
 PLANTS = ("nothing is synced", "directories are not synced", "datasets are not synced")

@@ -12,7 +12,7 @@ from typing import Self
 
 from lakebutler.datastore.durable import sync_directories, sync_everything, sync_files
 from lakebutler.errors import RepositoryExistsError, StorageError
-from lakebutler.lake.container import check_name
+from lakebutler.lake.container.layout import check_name
 
 __all__ = ["DirectoryBuilder"]
 

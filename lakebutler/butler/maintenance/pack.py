@@ -29,8 +29,8 @@ from lakebutler.errors import (
     StorageError,
 )
 from lakebutler.lake.checkpoint import load_state, write_checkpoint
-from lakebutler.lake.container_builder import ContainerBuilder
-from lakebutler.lake.container_reader import check_members
+from lakebutler.lake.container.builder import ContainerBuilder
+from lakebutler.lake.container.reader import check_members
 from lakebutler.lake.history import extend_state
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.log import boundary

@@ -18,7 +18,7 @@ from lakebutler.datastore.files import CHUNK, Files
 from lakebutler.datastore.paths import ARTIFACTS, Allowed, stored_path_problem
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import ButlerError, RepositoryCorruptError, RepositoryError
-from lakebutler.lake.container_reader import check_members
+from lakebutler.lake.container.reader import check_members
 from lakebutler.lake.engine import run
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.references import find_references

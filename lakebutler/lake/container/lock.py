@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from lakebutler.config import names_lake_file
 from lakebutler.errors import RepositoryError, RepositoryExistsError, StorageError
-from lakebutler.lake.container import END, head_page
+from lakebutler.lake.container.layout import END, head_page
 
 __all__ = ["LockedFile", "busy", "give_name", "make_container", "refuse", "sync_folder", "whole_file"]
 

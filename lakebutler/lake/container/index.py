@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, NoReturn
 
 from lakebutler.errors import RepositoryCorruptError
-from lakebutler.lake.container import Entry, Run, decode_entry, encode_entry
+from lakebutler.lake.container.layout import Entry, Run, decode_entry, encode_entry
 
 __all__ = ["Index", "RunPacker", "merged_tail", "pack_run"]
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from zlib import crc32
 
 from lakebutler.errors import StorageError, StorageUncertainError
-from lakebutler.lake.container import (
+from lakebutler.lake.container.layout import (
     END,
     SETTLED,
     SETTLED_AT,
@@ -26,10 +26,10 @@ from lakebutler.lake.container import (
     padding,
     slot_offset,
 )
-from lakebutler.lake.container_lock import LockedFile, busy, refuse
-from lakebutler.lake.container_publish import Waiting, compose, place_members
-from lakebutler.lake.container_reader import ContainerReader, State
-from lakebutler.lake.container_source import LocalSource
+from lakebutler.lake.container.lock import LockedFile, busy, refuse
+from lakebutler.lake.container.publish import Waiting, compose, place_members
+from lakebutler.lake.container.reader import ContainerReader, State
+from lakebutler.lake.container.source import LocalSource
 
 __all__ = ["ContainerWriter"]
 

@@ -12,7 +12,8 @@ from typing import Self
 from zlib import crc32
 
 from lakebutler.errors import RepositoryExistsError, StorageError
-from lakebutler.lake.container import (
+from lakebutler.lake.container.index import RunPacker, pack_run
+from lakebutler.lake.container.layout import (
     END,
     INDEX,
     MARK,
@@ -31,9 +32,8 @@ from lakebutler.lake.container import (
     slot_offset,
     with_mark,
 )
-from lakebutler.lake.container_index import RunPacker, pack_run
-from lakebutler.lake.container_lock import give_name, refuse
-from lakebutler.lake.container_publish import member
+from lakebutler.lake.container.lock import give_name, refuse
+from lakebutler.lake.container.publish import member
 
 __all__ = ["ContainerBuilder"]
 

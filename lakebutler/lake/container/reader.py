@@ -10,7 +10,8 @@ from typing import NamedTuple
 from zlib import crc32
 
 from lakebutler.errors import NotARepositoryError, RepositoryCorruptError, StorageError
-from lakebutler.lake.container import (
+from lakebutler.lake.container.index import Index
+from lakebutler.lake.container.layout import (
     BLOCK,
     DELETED,
     END,
@@ -32,8 +33,7 @@ from lakebutler.lake.container import (
     padding,
     parse_header,
 )
-from lakebutler.lake.container_index import Index
-from lakebutler.lake.container_source import LocalSource, RemoteSource, Source
+from lakebutler.lake.container.source import LocalSource, RemoteSource, Source
 
 __all__ = ["ContainerReader", "Publish", "State", "Step", "check_members", "replay", "walk"]
 

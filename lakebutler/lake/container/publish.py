@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
-from lakebutler.lake.container import (
+from lakebutler.lake.container.index import Index, merged_tail, pack_run
+from lakebutler.lake.container.layout import (
     BLOCK,
     DELETED,
     INDEX,
@@ -24,8 +25,7 @@ from lakebutler.lake.container import (
     padding,
     with_mark,
 )
-from lakebutler.lake.container_index import Index, merged_tail, pack_run
-from lakebutler.lake.container_reader import State
+from lakebutler.lake.container.reader import State
 
 __all__ = ["Draft", "Waiting", "compose", "member", "place_members"]
 
