@@ -113,8 +113,7 @@ def governor_values(snapshot: Snapshot, names: Sequence[str], governor: str) -> 
             continue
         held = sorted({scope[1] for scope, rows in snapshot.scopes(table).items() if rows > 0} & wanted)
         if held:
-            column = snapshot.scan(table, columns=(governor,), where={"collection": held}).column(governor)
-            found.update(column.unique().to_pylist())
+            found |= snapshot.distinct(table, governor, {"collection": held})
     return found
 
 

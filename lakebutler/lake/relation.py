@@ -10,7 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.lake.schema import TableSchema
-from lakebutler.lake.segment import FileSegment, MemorySegment
+from lakebutler.lake.segment import FileSegment, MemorySegment, Segment
 from lakebutler.lake.sorting import rows_to_table
 from lakebutler.lake.table import Slot, TableLayer, TableView
 
@@ -257,6 +257,44 @@ def scan(snapshot: Snapshot, table: str, columns: Sequence[str] | None, where: M
         getter = schema.getter(tuple(names))
         parts.append(rows_to_table(schema, [getter(row) for row in rows], names))
     return pa.concat_tables([target.empty_table(), *(shape(part, target) for part in parts)])
+
+
+def distinct(snapshot: Snapshot, table: str, column: str, where: Mapping[str, Any]) -> set[Any]:
+    """Return the values of a sort column; see `Snapshot.distinct`."""
+    view = snapshot.view(table)
+    schema = view.schema
+    filters = _filters(schema, where)
+    found = list(view.segments(_scopes(schema, filters)))
+    if any(layer.may_delete for place, _ in found for layer, _ in view.layers[place:]):
+        return set(scan(snapshot, table, [column], where).column(0).unique().to_pylist())
+    place = schema.position[column]
+    out = {row[place] for row in _filter_rows(schema, view.memory_rows(), filters)}
+    for _, slot in found:
+        out |= _distinct(schema, slot.segment, column, filters)
+    return out
+
+
+def _distinct(
+    schema: TableSchema, segment: Segment, column: str, filters: Mapping[str, list[Any]]
+) -> set[Any]:
+    """Return the values in one segment, of which only row groups with several are read."""
+    if not isinstance(segment, FileSegment):
+        assert isinstance(segment, MemorySegment)
+        return set(_filter(schema, segment.sorted, filters).column(column).unique().to_pylist())
+    n = segment.sort.index(column) + 1
+    names = segment.sort[:n]
+    needed = list(dict.fromkeys([*names, *filters]))
+    keys = segment.constants(n) if len(needed) == n else []
+    out = {key[-1] for key in keys if key is not None and _is_in(filters, names, key)}
+    groups: list[int | None] = [g for g, key in enumerate(keys) if key is None] if keys else [None]
+    for group in groups:
+        data = _filter(schema, segment.read(group, needed), filters)
+        out.update(data.column(column).unique().to_pylist())
+    return out
+
+
+def _is_in(filters: Mapping[str, list[Any]], names: Sequence[str], key: Key) -> bool:
+    return all(value in filters.get(name, (value,)) for name, value in zip(names, key, strict=True))
 
 
 def _read(slot: Slot, names: Sequence[str], filters: Mapping[str, list[Any]]) -> pa.Table:

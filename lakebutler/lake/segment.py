@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["PARQUET_KEY", "FileSegment", "MemorySegment", "Segment", "SegmentStore"]
+__all__ = ["PARQUET_KEY", "FileSegment", "MemorySegment", "Ordered", "Segment", "SegmentStore", "ordered"]
 
 PARQUET_KEY = b"lakebutler"
 """Key in a Parquet footer under which the first key of each row group stands."""
 
 Key = tuple[Any, ...]
+Ordered = tuple[tuple[bool, Any], ...]
 _numbers = itertools.count()
 
 
@@ -115,7 +116,7 @@ class Segment(ABC):
             return True
         low, high = self._limits(len(key))
         if None in key or None in low or None in high:
-            return _ordered(low) <= _ordered(key) <= _ordered(high)
+            return ordered(low) <= ordered(key) <= ordered(high)
         return low <= key <= high
 
     def _limits(self, n: int) -> tuple[Key, Key]:
@@ -215,8 +216,22 @@ class FileSegment(Segment):
     def _prefix_firsts(self, n: int) -> list[Any]:
         made = self._firsts.get(n)
         if made is None:
-            made = self._firsts[n] = [_ordered(first[:n]) for first in self._group_firsts]
+            made = self._firsts[n] = [ordered(first[:n]) for first in self._group_firsts]
         return made
+
+    def constants(self, n: int) -> list[Key | None]:
+        """Return the first values of each row group, where they are the same in all its rows.
+
+        Parameters
+        ----------
+        n : `int`
+            How many columns of the sort order.
+        """
+        if self.first and self.last and self.first[:n] == self.last[:n]:
+            return [self.first[:n]]
+        firsts = [first[:n] for first in self._group_firsts]
+        nexts = [*firsts[1:], self.last[:n] if self.last else None]
+        return [key if key == after else None for key, after in zip(firsts, nexts, strict=True)]
 
     def find(self, key: Key, width: int | None = None) -> list[Key]:
         """Return the rows, or the first values of each, that begin with a key in the sort order."""
@@ -230,7 +245,7 @@ class FileSegment(Segment):
         """Return where the rows that begin with a key lie: row group, from and to."""
         if not self.may_have(key):
             return []
-        firsts, wanted = self._prefix_firsts(len(key)), _ordered(key)
+        firsts, wanted = self._prefix_firsts(len(key)), ordered(key)
         start = max(bisect_left(firsts, wanted) - 1, 0)
         out = []
         for g in range(start, bisect_right(firsts, wanted, start)):
@@ -394,6 +409,12 @@ def id_numbers(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     return raw[storage.offset : storage.offset + len(storage), 0].astype(np.uint64)
 
 
-def _ordered(key: Sequence[Any]) -> tuple[tuple[bool, Any], ...]:
-    """Return a key that can be compared even where there are nulls, which come first."""
+def ordered(key: Sequence[Any]) -> Ordered:
+    """Return a key that can be compared even where there are nulls, which come first.
+
+    Parameters
+    ----------
+    key : sequence
+        Values of the first columns of the sort order.
+    """
     return tuple([(value is not None, value) for value in key])

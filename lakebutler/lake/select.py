@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakebutler.lake.group import KeyColumn, SortedKeys
 from lakebutler.lake.relation import shape
 from lakebutler.lake.schema import TableSchema
-from lakebutler.lake.segment import FileSegment, MemorySegment, row_getter
+from lakebutler.lake.segment import FileSegment, MemorySegment, Ordered, ordered, row_getter
 from lakebutler.lake.sorting import rows_to_table
 from lakebutler.lake.table import Slot, TableView
 
@@ -216,28 +216,42 @@ def _places(
 
 def _groups(segment: FileSegment, allowed: Mapping[str, Allowed]) -> Sequence[int]:
     """Row groups that may have such rows, by the first key of each."""
-    prefix: list[tuple[Any, Any]] = []
-    for name in segment.sort:
+    intervals = [
+        (low, high)
+        for low, high in _intervals(segment.sort, allowed)
+        if not (segment.first and ordered(segment.first[: len(low)]) > high)
+        and not (segment.last and ordered(segment.last[: len(low)]) < low)
+    ]
+    if not intervals:
+        return ()
+    n = len(intervals[0][0])
+    if not n:
+        return range(len(segment.group_starts))
+    firsts = segment._prefix_firsts(n)
+    groups: set[int] = set()
+    for low, high in intervals:
+        groups.update(range(max(bisect_left(firsts, low) - 1, 0), bisect_right(firsts, high)))
+    return sorted(groups)
+
+
+def _intervals(sort: Sequence[str], allowed: Mapping[str, Allowed]) -> list[tuple[Ordered, Ordered]]:
+    """Between what the leading columns may lie: one value each, and at last several or a range."""
+    prefix: Ordered = ()
+    for name in sort:
         known = allowed.get(name)
         if known is None:
             break
-        if known.values is not None:
-            prefix.append((min(known.values), max(known.values)))
-            if len(known.values) == 1:
-                continue
+        if known.values is not None and len(known.values) == 1:
+            prefix += ((True, next(iter(known.values))),)
+        elif known.values is not None and len(known.values) <= _MOST_RANGES:
+            return [((*prefix, (True, v)), (*prefix, (True, v))) for v in sorted(known.values)]
+        elif known.values is not None:
+            return [((*prefix, (True, min(known.values))), (*prefix, (True, max(known.values))))]
         elif known.low is not None and known.high is not None:
-            prefix.append((known.low, known.high))
-        break
-    if not prefix:
-        return range(len(segment.group_starts))
-    low, high = (tuple((True, pair[i]) for pair in prefix) for i in (0, 1))
-    n = len(prefix)
-    if segment.first and tuple((v is not None, v) for v in segment.first[:n]) > high:
-        return ()
-    if segment.last and tuple((v is not None, v) for v in segment.last[:n]) < low:
-        return ()
-    firsts = segment._prefix_firsts(n)
-    return range(max(bisect_left(firsts, low) - 1, 0), bisect_right(firsts, high))
+            return [((*prefix, (True, known.low)), (*prefix, (True, known.high)))]
+        else:
+            break
+    return [(prefix, prefix)]
 
 
 def _pick(

@@ -245,6 +245,22 @@ class Snapshot:
 
         return scan(self, table, columns, where or {})
 
+    def distinct(self, table: str, column: str, where: Mapping[str, Any] | None = None) -> set[Any]:
+        """Return the values that a column has.
+
+        Parameters
+        ----------
+        table : `str`
+            Name of the table.
+        column : `str`
+            One of its sort columns: few rows are read if it is constant in long stretches.
+        where : mapping, optional
+            A value, or a list of values, that a column must have.
+        """
+        from lakebutler.lake.relation import distinct
+
+        return distinct(self, table, column, where or {})
+
     # ------------------------------------------------------------------ changing
 
     def apply(self, change: Change) -> Snapshot:

@@ -148,6 +148,20 @@ def test_columns_with_one_value_in_all_keys_still_limit_what_matches(tmp_path: P
     assert snapshot.match(NAME, DATA_ID, keys, ["id"], {SCOPE[1]: "r1"}).num_rows == 0
 
 
+@pytest.mark.parametrize("deletes", [False, True])
+def test_distinct_values_are_those_of_a_scan(tmp_path: Path, deletes: bool) -> None:
+    lake = fresh(tmp_path)
+    rows = [row(v, d, run=run) for run in ("r1", "r2") for v in range(600) for d in (0, 1)]
+    commit(lake, lambda c: c.append_table(NAME, bulk(rows)))
+    if deletes:
+        commit(lake, lambda c: c.delete(NAME, SCOPE, [("raw", "r1")]))
+    snapshot = add(lake, [row(9000, 7, run="r3")])
+    for column in ("collection", "instrument", "visit", "detector"):
+        for where in ({}, {"collection": "r2"}, {"collection": ["r1", "r3"]}, {"visit": [3, 5, 9000]}, {"collection": "-"}):
+            expected = set(snapshot.scan(NAME, [column], where).column(0).to_pylist())
+            assert snapshot.distinct(NAME, column, where) == expected, (column, where)
+
+
 def test_a_snapshot_stays_while_the_lake_goes_on(tmp_path: Path) -> None:
     lake = fresh(tmp_path)
     seen = []
