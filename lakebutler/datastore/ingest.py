@@ -7,14 +7,15 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from lakebutler.datasets.storage_class import StorageClassFactory
-from lakebutler.datastore.files import Files, Written
+from lakebutler.datastore.files import Files, Written, checksum_of
 from lakebutler.datastore.local import LocalFiles
 from lakebutler.datastore.paths import check_new_path, file_uri, local_path_of_uri
 from lakebutler.datastore.records import FileRecord
-from lakebutler.datastore.transfer import LOCAL_ONLY, check_mode, regular_size
+from lakebutler.datastore.transfer import LOCAL_ONLY, check_mode, read_small, regular_size
 from lakebutler.errors import (
     DatasetNotFoundError,
     FileFormatError,
@@ -266,7 +267,7 @@ def _direct_any(store: Ingest, dataset: Any, keys: _Keys) -> FileRecord:
     local, uri = _place(dataset)
     size = regular_size(local) if local is not None else store.remote_size(uri)
     key, storage_class = keys.find(dataset, uri)
-    return FileRecord(None, uri, key, storage_class, size, None)
+    return FileRecord(None, uri if local is None else file_uri(local), key, storage_class, size, None)
 
 
 def _ending(path: str) -> str:
@@ -278,7 +279,7 @@ def _ending(path: str) -> str:
 
 
 def _place(dataset: Any) -> tuple[str | None, str]:
-    """Local absolute path, if it is one, and URI of a file."""
+    """Local absolute path, if it is one, and the path or URI of a file."""
     text = dataset.path if isinstance(dataset.path, str) else dataset.location()
     if text.startswith("file://"):
         path = local_path_of_uri(text)
@@ -288,7 +289,7 @@ def _place(dataset: Any) -> tuple[str | None, str]:
         path = os.path.abspath(text)
     if "\0" in path:
         raise NameRuleError(f"a file cannot have the path {path!r}")
-    return path, file_uri(path)
+    return path, path
 
 
 def _one(store: Ingest, dataset: Any, mode: str | None, keys: _Keys, done: Ingested) -> None:
@@ -309,18 +310,29 @@ def _one(store: Ingest, dataset: Any, mode: str | None, keys: _Keys, done: Inges
     key, storage_class = keys.find(dataset, uri)
     if mode == "split":
         size = regular_size(local) if local is not None else store.remote_size(uri)
-        done.records.append(FileRecord(None, uri, key, storage_class, size, None))
+        done.records.append(
+            FileRecord(None, file_uri(local) if local else uri, key, storage_class, size, None)
+        )
         return
     if local is None and (mode in LOCAL_ONLY or mode == "move"):
         raise StorageError(f"transfer={mode!r} needs local files, not {uri}", hint="use 'copy' or 'direct'")
-    if local is not None:
-        regular_size(local)
     path = store.name(dataset.refs[0], extension_for(key, uri))
-    written = store.files.bring(local, path, mode) if local is not None else _fetched(store, uri, path)
+    written = _brought(store.files, local, path, mode) if local is not None else _fetched(store, uri, path)
     done.written.append(written.path)
     if mode == "move" and local is not None:
         done.moves.append(local)
     done.records.append(FileRecord(written.path, None, key, storage_class, written.size, written.checksum))
+
+
+def _brought(files: Files, source: str, path: str, mode: str) -> Written:
+    """Bring in a local file; a small one that is to be copied by way of memory."""
+    if mode in {"auto", "copy"}:
+        data = read_small(source)
+        if data is not None:
+            return Written(files.create(path, data), len(data), checksum_of(data))
+    else:
+        regular_size(source)
+    return files.bring(source, path, mode)
 
 
 def _fetched(store: Ingest, uri: str, path: str) -> Written:
@@ -373,13 +385,19 @@ def extension_for(key: str, name: str) -> str:
     """
     lower = name.lower()
     try:
-        cls = formatter_class(parse_key(key)[0])
+        known, first = _extensions(key)
     except FileFormatError:
-        known: tuple[str, ...] = ()
-    else:
-        known = (cls.extension, *cls.extensions)
-    for extension in sorted(known, key=len, reverse=True):
+        known, first = (), ".dat"
+    for extension in known:
         if lower.endswith(extension):
             return extension
     match = _ENDING.fullmatch(os.path.splitext(lower)[1])
-    return match.group() if match is not None else (known[0] if known else ".dat")
+    return match.group() if match is not None else first
+
+
+@lru_cache(maxsize=256)
+def _extensions(key: str) -> tuple[tuple[str, ...], str]:
+    """Extensions that a formatter knows, the longest first, and the one for a file without."""
+    cls = formatter_class(parse_key(key)[0])
+    known = (cls.extension, *cls.extensions)
+    return tuple(sorted(known, key=len, reverse=True)), cls.extension

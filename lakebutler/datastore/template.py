@@ -52,7 +52,7 @@ class TemplateDataId(Protocol):
 
     @property
     def dimensions(self) -> Any:
-        """Group of dimensions, with ``required``."""
+        """Group of dimensions, with ``required_names``."""
 
     @property
     def required_values(self) -> tuple[int | str, ...]:
@@ -131,9 +131,13 @@ def _plan(names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(i for i in indices if names[i] not in _CONSTANT)
 
 
-def _values(data_id: TemplateDataId) -> tuple[tuple[str, ...], list[str]]:
-    names = tuple(data_id.dimensions.required)
-    return names, [str(v) if type(v) is int else escape(str(v), _MAX_VALUE) for v in data_id.required_values]
+@lru_cache(maxsize=1024)
+def _fixed(
+    run: str, dataset_type: str, component: str | None, names: tuple[str, ...]
+) -> tuple[str, str, tuple[int, ...]]:
+    """What all files of a type in a run share: name, directory, which values make more directories."""
+    name = _type_name(f"{dataset_type}.{component}" if component else dataset_type)
+    return name, f"{_run_directory(run)}/{name}/", _plan(names)
 
 
 def default_path(
@@ -167,13 +171,12 @@ def default_path(
     path : `str`
         ``datastore/<run>/<type>/<tract, exposure...>/<type>_<values>-<id>.<ext>``.
     """
-    names, values = _values(data_id)
-    name = _type_name(f"{dataset_type}.{component}" if component else dataset_type)
-    directories = "".join([f"{values[i]}/" for i in _plan(names)])
-    if "-" in directories:
-        directories = _TAIL.sub("~2d", directories)
-    body = "_".join([name, *values])
-    return _finish(f"{_run_directory(run)}/{name}/{directories}", body, id, extension, run)
+    name, directory, plan = _fixed(run, dataset_type, component, data_id.dimensions.required_names)
+    values = [str(v) if type(v) is int else escape(str(v), _MAX_VALUE) for v in data_id.required_values]
+    if plan:
+        directories = "".join([f"{values[i]}/" for i in plan])
+        directory += _TAIL.sub("~2d", directories) if "-" in directories else directories
+    return _finish(directory, "_".join([name, *values]), id, extension, run)
 
 
 def _finish(directory: str, body: str, id: UUID, extension: str, run: str) -> str:

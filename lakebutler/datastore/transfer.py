@@ -17,7 +17,7 @@ from lakebutler.datastore.files import CHUNK, stream_checksum
 from lakebutler.datastore.local import new_file, write_all
 from lakebutler.errors import DatasetNotFoundError, StorageError, known_names
 
-__all__ = ["LOCAL_ONLY", "MAKERS", "MODES", "check_mode", "regular_size"]
+__all__ = ["LOCAL_ONLY", "MAKERS", "MODES", "check_mode", "read_small", "regular_size"]
 
 MODES = ("auto", "copy", "direct", "hardlink", "link", "move", "relsymlink", "split", "symlink")
 """Transfer modes by name; `None` means that the file stays where it is, inside."""
@@ -86,6 +86,51 @@ def regular_size(source: str) -> int:
     return found.st_size
 
 
+def read_small(source: str) -> bytes | None:
+    """Read a file that is to be ingested, if it is small.
+
+    Parameters
+    ----------
+    source : `str`
+        Absolute path.
+
+    Returns
+    -------
+    data : `bytes` or `None`
+        Its content; `None` if it is larger than a chunk.
+
+    Raises
+    ------
+    DatasetNotFoundError, StorageError
+        Raised as by `regular_size`, and if the file changes while it is read.
+    """
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as exc:
+        regular_size(source)  # says what is wrong, if it can be told without opening it
+        raise StorageError(f"cannot ingest {source}: {exc}") from None
+    try:
+        before = os.fstat(descriptor)
+        regular = before.st_mode & 0o170000 == 0o100000
+        if regular and before.st_size > CHUNK:
+            return None
+        data = os.read(descriptor, before.st_size + 1) if regular else b""
+        after = os.fstat(descriptor)
+    except OSError as exc:
+        raise StorageError(f"cannot ingest {source}: {exc}") from None
+    finally:
+        os.close(descriptor)
+    if not regular:
+        raise StorageError(f"cannot ingest {source}: it is not a file")
+    if len(data) != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
+        raise _changed(source)
+    return data
+
+
+def _changed(source: str) -> StorageError:
+    return StorageError(f"{source} changed while it was copied", hint="try again")
+
+
 def _copy(source: str, place: str, mode: int) -> Made:
     digest = hashlib.sha256()
     size = 0
@@ -101,7 +146,7 @@ def _copy(source: str, place: str, mode: int) -> Made:
             after.st_size,
             after.st_mtime_ns,
         ) or size != after.st_size:
-            raise StorageError(f"{source} changed while it was copied", hint="try again")
+            raise _changed(source)
     return size, "sha256:" + digest.hexdigest()
 
 

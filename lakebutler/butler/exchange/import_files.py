@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lakebutler.butler import ingest as ingesting
@@ -22,7 +25,7 @@ from lakebutler.datastore.ingest import Ingested
 from lakebutler.datastore.paths import Allowed, file_uri
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.errors import ExternalFileError, FileIntegrityError
-from lakebutler.registry.dataset_rows import FileRow
+from lakebutler.registry.dataset_rows import FileRow, uuid_bytes
 from lakebutler.registry.registry import Registry
 from lakebutler.registry.schema import DatasetLayout
 from lakebutler.registry.session import Build
@@ -39,6 +42,8 @@ _OUTSIDE = {"direct": False, "split": False, "link": True, "symlink": True, "rel
 """Transfer modes that can leave a file outside, and whether the repository then has a link to it."""
 
 _WITNESSES = 50
+
+_NONE_KNOWN: Mapping[bytes, DatasetRef] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,11 @@ def _outside(path: str) -> ExternalFileError:
 
 
 def make_refs(
-    layout: DatasetLayout, table: pa.Table, rows: Sequence[int] | None, types: dict[str, DatasetType]
+    layout: DatasetLayout,
+    table: pa.Table,
+    rows: Sequence[int] | None,
+    types: dict[str, DatasetType],
+    known: Mapping[bytes, DatasetRef] = _NONE_KNOWN,
 ) -> list[DatasetRef]:
     """Make references of rows.
 
@@ -130,6 +139,8 @@ def make_refs(
         Which; `None` for all.
     types : `dict`
         Dataset types by name.
+    known : mapping, optional
+        References by ID; those that say the same as their rows are taken.
 
     Returns
     -------
@@ -139,13 +150,24 @@ def make_refs(
     import pyarrow as pa
 
     chosen = table if rows is None else table.take(pa.array(rows, pa.int64()))
-    names = ("dataset_type", "run", "id", *layout.dimensions)
-    columns = [chosen.column(name).to_pylist() for name in names]
+    columns = [chosen.column(name).to_pylist() for name in ("dataset_type", "run")]
+    columns.append(uuid_bytes(chosen.column("id")))
+    keys = zip(*[chosen.column(name).to_pylist() for name in layout.dimensions], strict=True)
     refs = []
-    for name, run, dataset_id, *values in zip(*columns, strict=True):
+    for name, run, dataset_id, values in zip(
+        *columns, keys if layout.dimensions else repeat(()), strict=False
+    ):
         dataset_type = types[name]
-        data_id = DataCoordinate.from_required_values(dataset_type.dimensions, tuple(values))
-        refs.append(DatasetRef(dataset_type, data_id, run=run, id=dataset_id, conform=False))
+        ref = known.get(dataset_id)
+        if (
+            ref is None
+            or ref.run != run
+            or ref.dataId.required_values != values
+            or ref.datasetType != dataset_type
+        ):
+            data_id = DataCoordinate.from_required_values(dataset_type.dimensions, values)
+            ref = DatasetRef(dataset_type, data_id, run=run, id=uuid.UUID(bytes=dataset_id), conform=False)
+        refs.append(ref)
     return refs
 
 
@@ -186,7 +208,7 @@ def add_incoming(
     with session.held() as snapshot:
         merge(bundle, registry.records, registry.universe, skip_elements=skip_elements)(snapshot)  # refuses
         files = _missing(target, bundle, incoming.files)
-    batch = _bring(target, bundle, files, transfer)
+    batch = _bring(target, incoming, files, transfer)
     build = merge(bundle, registry.records, registry.universe, skip_elements=skip_elements)
     commit_batch(target, build, batch, op, message)
     return len(files)
@@ -249,11 +271,13 @@ def _types(target: Target, bundle: Bundle) -> dict[str, DatasetType]:
     return types
 
 
-def _bring(target: Target, bundle: Bundle, files: Sequence[IncomingFile], transfer: str | None) -> Batch:
+def _bring(target: Target, incoming: Incoming, files: Sequence[IncomingFile], transfer: str | None) -> Batch:
     if not files:
         return Batch([], [], [])
+    bundle = incoming.bundle
     repository = target.repository
-    given = _file_datasets(bundle, files, _types(target, bundle), named=transfer not in _NAMELESS)
+    types = _types(target, bundle)
+    given = _file_datasets(incoming, files, types, named=transfer not in _NAMELESS)
     if transfer == "direct" and ingesting.any_inside(given, repository.root):
         transfer = "split"
     if transfer in _OUTSIDE:
@@ -264,7 +288,6 @@ def _bring(target: Target, bundle: Bundle, files: Sequence[IncomingFile], transf
         rows: dict[str, list[FileRow | None]] = {
             layout.table: [None] * table.num_rows for layout, table in bundle.datasets.items()
         }
-        types = _types(target, bundle)
         for file, record in zip(files, done.records, strict=True):
             here, found_row = rows[file.layout.table], FileRow._make(record)
             if found_row.checksum is None and file.checksum is not None:
@@ -317,9 +340,10 @@ def _compare(files: Sequence[IncomingFile], done: Ingested) -> None:
 
 
 def _file_datasets(
-    bundle: Bundle, files: Sequence[IncomingFile], types: dict[str, DatasetType], *, named: bool
+    incoming: Incoming, files: Sequence[IncomingFile], types: dict[str, DatasetType], *, named: bool
 ) -> list[FileDataset]:
     """Files as the datastore takes them: with all their references where it has to name them."""
+    bundle = incoming.bundle
     if not named:
         samples: dict[tuple[str, str], list[DatasetRef]] = {}
         names = {
@@ -342,7 +366,8 @@ def _file_datasets(
     refs: dict[str, dict[int, DatasetRef]] = {}
     for layout, table in bundle.datasets.items():
         rows = wanted.get(layout.table, [])
-        refs[layout.table] = dict(zip(rows, make_refs(layout, table, rows, types), strict=True))
+        made_refs = make_refs(layout, table, rows, types, incoming.known)
+        refs[layout.table] = dict(zip(rows, made_refs, strict=True))
     return [FileDataset(f.path, [refs[f.layout.table][row] for row in f.rows], f.formatter) for f in files]
 
 
@@ -353,10 +378,13 @@ def _witnesses(
     types: dict[str, DatasetType],
 ) -> tuple[list[DatasetRef], list[FileRow]]:
     """Some datasets with files that were made, by which one sees whether a commit landed."""
-    refs, found = [], []
+    chosen: dict[DatasetLayout, list[int]] = {}
     for file in files[:: max(1, len(files) // _WITNESSES)]:
-        row = rows[file.layout.table][file.rows[0]]
-        if row is not None:
-            refs += make_refs(file.layout, bundle.datasets[file.layout], [file.rows[0]], types)
-            found.append(row)
+        if rows[file.layout.table][file.rows[0]] is not None:
+            chosen.setdefault(file.layout, []).append(file.rows[0])
+    refs: list[DatasetRef] = []
+    found: list[FileRow] = []
+    for layout, places in chosen.items():
+        refs += make_refs(layout, bundle.datasets[layout], places, types)
+        found += [row for place in places if (row := rows[layout.table][place]) is not None]
     return refs, found

@@ -18,6 +18,7 @@ from lakebutler.butler.exchange.import_migrate import (
 )
 from lakebutler.butler.exchange.import_yaml import tai_nsec
 from lakebutler.collections.collection import CollectionType
+from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.columns import ColumnSpec, fit_key
 from lakebutler.dimensions.universe import DimensionUniverse
@@ -81,10 +82,13 @@ class Incoming:
         All but the files.
     files : `list` [`IncomingFile`]
         The files.
+    known : `dict` [`bytes`, `DatasetRef`]
+        References of its datasets that there are already, by ID.
     """
 
     bundle: Bundle = field(default_factory=Bundle)
     files: list[IncomingFile] = field(default_factory=list)
+    known: dict[bytes, DatasetRef] = field(default_factory=dict)
 
 
 def read_document(document: Any, universe: DimensionUniverse, registered: Any, what: str) -> Incoming:

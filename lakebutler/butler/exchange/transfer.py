@@ -93,8 +93,11 @@ def transfer_datasets(
         if not incoming.bundle.datasets:
             return []
         types = {**bundle.types, **_registered(target, tables)}
+        incoming.known = {ref.id.bytes: ref for ref in given}
         added = [
-            ref for layout, table in bundle.datasets.items() for ref in make_refs(layout, table, None, types)
+            ref
+            for layout, table in bundle.datasets.items()
+            for ref in make_refs(layout, table, None, types, incoming.known)
         ]
         if not dry_run:
             _prune(bundle)
