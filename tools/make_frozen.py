@@ -110,7 +110,7 @@ def answers(root: str | Path, *, past: bool = True) -> dict[str, Any]:
         )
         out["found"] = {name: list(datasets(butler, name)) for name in ("bias", "flat", "table", "label")}
         out["where"] = {text: sorted(found(butler, text)) for text in WHERE}
-        out["sql"] = {text: butler.sql(text).to_pylist() for text in SQL}
+        out["sql"] = {text: butler.sql(text).to_arrow_table().to_pylist() for text in SQL}
         out["calibrations"] = [
             calibration(butler, day, detector) for day in (2, 5, 12) for detector in (0, 3)
         ]

@@ -17,12 +17,13 @@ from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.errors import EmptyQueryResultError
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
     from lakebutler.query.query import Query
     from lakebutler.query.results import QueryResults
 
-__all__ = ["QueryingButler"]
+__all__ = ["QueryingButler", "sql_table"]
 
 T = TypeVar("T")
 
@@ -163,7 +164,9 @@ class QueryingButler(ButlerBase):
             results = query.dimension_records(element).where(data_id, where, bind=bind, **kwargs)
             return _read(results, order_by, limit, explain=explain)
 
-    def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> pa.Table:
+    def sql(
+        self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> duckdb.DuckDBPyRelation:
         """Ask in SQL, on one snapshot.
 
         Parameters
@@ -177,8 +180,11 @@ class QueryingButler(ButlerBase):
 
         Returns
         -------
-        table : `pyarrow.Table`
-            The rows.
+        rows : `duckdb.DuckDBPyRelation`
+            Run when its rows are asked for (``fetchall()``, ``df()``, ``pl()``,
+            ``to_arrow_table()``, ``show()``), and open to more (``filter``,
+            ``aggregate``, ``order``).  Its connection can read the tables of the
+            snapshot and nothing else.
 
         Raises
         ------
@@ -190,7 +196,30 @@ class QueryingButler(ButlerBase):
 
         snapshot = self._session.snapshot
         tables, views = query_views(snapshot, query)
-        return engine.query(snapshot, query, params, tables=tables, views=views)
+        return engine.lazy(snapshot, query, params, tables=tables, views=views)
+
+
+def sql_table(butler: ButlerBase, query: str, params: Sequence[Any] | None = None) -> pa.Table:
+    """Return all rows of what `Butler.sql` would ask.
+
+    Parameters
+    ----------
+    butler : `Butler`
+        The repository.
+    query, params
+        As for `Butler.sql`.
+
+    Raises
+    ------
+    InvalidQueryError
+        Raised if DuckDB refuses it, also while it runs.
+    """
+    from lakebutler.lake import engine
+    from lakebutler.registry.views import query_views
+
+    snapshot = butler._session.snapshot
+    tables, views = query_views(snapshot, query)
+    return engine.query(snapshot, query, params, tables=tables, views=views)
 
 
 def _read(

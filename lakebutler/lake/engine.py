@@ -2,7 +2,7 @@
 """DuckDB over a snapshot.
 
 Two kinds of connection.  `run` is for SQL that this package composed itself.
-`query` is for SQL that a user typed: its connection can read the files of the
+`query` and `lazy` are for SQL that a user typed: its connection can read the files of the
 snapshot and nothing else, cannot be unlocked, and takes statements that read
 only (DuckDB's own lock-down would still let ``COPY`` overwrite a file that it may
 read).
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lakebutler.lake.snapshot import Snapshot
 
-__all__ = ["connect", "query", "run", "stream"]
+__all__ = ["connect", "lazy", "query", "run", "stream"]
 
 _LOCK_DOWN = (
     "SET enable_external_access = false",
@@ -182,16 +182,48 @@ def query(
     lakebutler.errors.InvalidQueryError
         Raised if DuckDB refuses it or it does more than read.
     """
-    text = " ".join([sql, *(views or {}).values()])
-    words = {word.casefold() for word in re.findall(r"\w+", text)}
-    named = [name for name in snapshot.schemas() if name.casefold() in words]
-    if words & {"duckdb_views", "information_schema", "show", "duckdb_tables", "sqlite_master"}:
-        named = list(snapshot.schemas())
     with _lock:
-        connection = connect(snapshot, named)
+        connection = connect(snapshot, _named(snapshot, sql, views or {}))
         _only_reads(connection, sql)
         with _registered(connection, tables or {}, views or {}):
             return _result(connection, sql, params, snapshot)
+
+
+def lazy(
+    snapshot: Snapshot,
+    sql: str,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    tables: Mapping[str, pa.Table] | None = None,
+    views: Mapping[str, str] | None = None,
+) -> duckdb.DuckDBPyRelation:
+    """Prepare SQL that a user typed, to be run when its rows are asked for.
+
+    The relation has a connection of its own, locked down like that of `query`.
+
+    Parameters
+    ----------
+    snapshot, sql, params, tables, views
+        As for `query`.
+
+    Raises
+    ------
+    lakebutler.errors.InvalidQueryError
+        Raised if DuckDB refuses it or it does more than read.
+    """
+    connection = _views(snapshot, _named(snapshot, sql, views or {}))
+    _only_reads(connection, sql)
+    _register(connection, tables or {}, views or {})
+    with _told(snapshot):
+        return connection.sql(sql, params=params) if params else connection.sql(sql)
+
+
+def _named(snapshot: Snapshot, sql: str, views: Mapping[str, str]) -> list[str]:
+    """Return the tables that a statement may speak of."""
+    words = {word.casefold() for word in re.findall(r"\w+", " ".join([sql, *views.values()]))}
+    if words & {"duckdb_views", "information_schema", "show", "duckdb_tables", "sqlite_master"}:
+        return sorted(snapshot.schemas())
+    return sorted(name for name in snapshot.schemas() if name.casefold() in words)
 
 
 def _open() -> duckdb.DuckDBPyConnection:
@@ -234,16 +266,22 @@ def _registered(
     connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], views: Mapping[str, str]
 ) -> Iterator[None]:
     try:
-        for name, data in tables.items():
-            connection.register(name, data)
-        for name, text in views.items():
-            connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {text}")
+        _register(connection, tables, views)
         yield
     finally:
         for name in views:
             connection.execute(f"DROP VIEW IF EXISTS {quote(name)}")
         for name in tables:
             connection.unregister(name)
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], views: Mapping[str, str]
+) -> None:
+    for name, data in tables.items():
+        connection.register(name, data)
+    for name, text in views.items():
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {text}")
 
 
 def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,7 +156,9 @@ def test_without_collections_a_question_for_datasets_is_refused(place: Place, bu
 
 
 def test_sql_reads_views_of_a_persons_names(butler: Butler, notes: list[DatasetRef]) -> None:
-    sql = butler.sql
+    def sql(*asked: Any) -> Any:
+        return butler.sql(*asked).to_arrow_table()
+
     assert sql("SELECT count(*) AS n FROM note WHERE detector = ?", [1]).to_pylist() == [{"n": 3}]
     rows = sql("SELECT exposure, id FROM note WHERE detector = $d ORDER BY exposure", {"d": 0}).to_pylist()
     assert [row["exposure"] for row in rows] == [101, 102, 201]
@@ -217,3 +221,30 @@ def test_a_query_object_sees_one_snapshot(butler: Butler, notes: list[DatasetRef
         assert query.dimension_records("exposure").count() == len(EXPOSURES)
     with butler.query() as query:
         assert query.datasets("note", "u/test").count() == 7
+
+
+def test_sql_gives_a_relation_of_its_snapshot_that_cannot_write(
+    place: Place, butler: Butler, notes: list[DatasetRef], tmp_path: Path
+) -> None:
+    import duckdb
+
+    relation = butler.sql("SELECT detector, exposure FROM note WHERE detector < $d", {"d": 3})
+    counts = relation.aggregate("detector, count(*) AS n", "detector").order("detector")
+    before = counts.fetchall()
+    butler.put({}, "note", note_id(101, 2))
+    gc.collect()
+    assert counts.fetchall() == before == [(0, 3), (1, 3)]
+    assert butler.sql("FROM note WHERE detector = 2").to_arrow_table().num_rows == 1
+    tree = place.tree()
+    for statement in (
+        f"COPY rows TO '{tmp_path}/stolen.csv'",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+    ):
+        with pytest.raises(duckdb.Error):
+            relation.query("rows", statement)
+    with pytest.raises(duckdb.Error):
+        relation.write_parquet(str(tmp_path / "stolen.parquet"))
+    assert place.tree() == tree
+    assert not list(tmp_path.glob("stolen*"))

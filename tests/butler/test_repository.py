@@ -155,7 +155,7 @@ def test_blanks_and_other_characters_in_the_path_are_no_problem(tmp_path: Path) 
         ref = butler.put({"a": 1}, "note", note_id())
         assert butler.get(ref) == {"a": 1}
         assert Path(butler.getURI(ref).ospath).is_file()
-        assert butler.sql("SELECT count(*) AS n FROM note").to_pylist() == [{"n": 1}]
+        assert butler.sql("SELECT count(*) AS n FROM note").to_arrow_table().to_pylist() == [{"n": 1}]
     with Butler(Path(place.url).as_uri(), collections="u/me") as butler:
         assert butler.get(ref) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir() if p.name != "settings"] == [Path(place.url).name]

@@ -260,7 +260,7 @@ def test_a_version_of_the_past_is_seen_as_it_was(place: Place, butler: Butler) -
         assert old.version == first
         assert [ref.dataId["exposure"] for ref in old.query_datasets("note")] == [101]
         assert "later" not in old.collections.query("*")
-        assert old.sql("SELECT count(*) AS n FROM note").to_pylist() == [{"n": 1}]
+        assert old.sql("SELECT count(*) AS n FROM note").to_arrow_table().to_pylist() == [{"n": 1}]
         with pytest.raises(DatasetNotFoundError):
             old.get("note", note_id(102))
         butler.put({"n": 3}, "note", note_id(201))
@@ -383,7 +383,7 @@ def read_everything(butler: Butler) -> None:
     assert butler.query_datasets("note") == [ref]
     assert butler.query_data_ids(["exposure", "detector"])
     assert butler.query_dimension_records("exposure")
-    assert butler.sql("SELECT count(*) AS n FROM note").to_pylist() == [{"n": 1}]
+    assert butler.sql("SELECT count(*) AS n FROM note").to_arrow_table().to_pylist() == [{"n": 1}]
     with butler.query() as query:
         assert query.datasets("note", "u/test").count() == 1
     butler.collections.query_info("*", include_parents=True, include_summary=True)

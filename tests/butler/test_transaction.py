@@ -69,7 +69,7 @@ def test_the_block_sees_what_it_did_and_others_do_not_yet(place: Place, butler: 
         ref = butler.put({"a": 1}, "note", note_id())
         assert butler.get(ref) == butler.get("note", note_id()) == {"a": 1}
         assert butler.query_datasets("note") == [ref]
-        assert butler.sql("SELECT count(*) AS n FROM note").to_pylist() == [{"n": 1}]
+        assert butler.sql("SELECT count(*) AS n FROM note").to_arrow_table().to_pylist() == [{"n": 1}]
         assert butler.find_dataset("note", note_id()) == ref
         assert butler.get_dataset(ref.id) == ref
         assert not reader.exists(ref)

@@ -107,7 +107,7 @@ def check(place: Place, outcome: Outcome, before: int, runs: int) -> None:
         made = Counter(entry.op for entry in entries if entry.version > before)
         assert made["put"] == total
         assert made["register-collection"] == runs
-        rows = butler.sql("SELECT path FROM dataset_instrument_detector").column("path").to_pylist()
+        rows = butler.sql("SELECT path FROM dataset_instrument_detector").to_arrow_table().column("path").to_pylist()
     assert place.files() == set(rows)
 
 

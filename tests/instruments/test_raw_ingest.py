@@ -316,7 +316,7 @@ def test_what_became_of_every_file_is_kept_in_the_same_commit(butler: Butler, ra
     before = next(butler.history(limit=1)).version
     report = ingest_raws(butler, raws[0].parent)
     assert next(butler.history(limit=1)).version == before + 1
-    table = butler.sql("SELECT * FROM ingest_report ORDER BY batch, position").to_pylist()
+    table = butler.sql("SELECT * FROM ingest_report ORDER BY batch, position").to_arrow_table().to_pylist()
     assert [row["path"] for row in table] == [f.path for f in report.files]
     assert [row["status"] for row in table] == [f.status.value for f in report.files]
     (bad,) = [row for row in table if row["status"] == "rejected"]
@@ -337,6 +337,7 @@ def test_a_large_batch_is_kept_as_a_small_one_is(butler: Butler, tmp_path: Path)
     record_files(butler, files[:3], "r")
     record_files(butler, files, "r")
     counts = butler.sql(
-        "SELECT batch, count(*) AS n, CAST(sum(detectors) AS BIGINT) AS d FROM ingest_report GROUP BY 1 ORDER BY 1"
+        "SELECT batch, count(*) AS n, CAST(sum(detectors) AS BIGINT) AS d "
+        "FROM ingest_report GROUP BY 1 ORDER BY 1"
     )
-    assert [(row["n"], row["d"]) for row in counts.to_pylist()] == [(3, 6), (700, 1400)]
+    assert [(n, d) for _, n, d in counts.fetchall()] == [(3, 6), (700, 1400)]

@@ -199,8 +199,7 @@ def _counts(butler: Butler, runs: Sequence[str]) -> dict[str, int]:
     """Number of datasets of runs, in one question."""
     marks = ", ".join("?" for _ in runs)
     sql = f"SELECT collection, count(*) FROM membership WHERE collection IN ({marks}) GROUP BY collection"
-    found = butler.sql(sql, list(runs))
-    return dict(zip(*(column.to_pylist() for column in found.columns), strict=True))
+    return dict(butler.sql(sql, list(runs)).fetchall())
 
 
 @click.command("remove-collections", cls=Verb)

@@ -34,7 +34,9 @@ def sql(session: Session, query: str | None, limit: int, exit_code: bool, output
         text = "SELECT table_name AS name FROM information_schema.tables ORDER BY ALL"
     if not text.strip():
         raise click.UsageError("the query is empty", click.get_current_context())
-    table = session.butler().sql(text)
+    from lakebutler.butler.querying import sql_table
+
+    table = sql_table(session.butler(), text)
     listing = _listing_of(table.slice(0, limit) if limit else table)
     finish(listing, output, nothing="no rows", exit_code=exit_code)
 
