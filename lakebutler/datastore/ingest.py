@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -36,6 +37,7 @@ __all__ = ["Ingested", "extension_for", "ingest_files"]
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+,=@~-\n"
 _BATCH = 1000
 _REQUESTS = 16
+_NO_RECORD = FileRecord(None, None, "", "", 0, None)
 _PACKED = frozenset({".gz", ".fz", ".bz2", ".xz"})
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
@@ -117,7 +119,9 @@ def ingest_files(store: Ingest, datasets: Sequence[Any], transfer: str | None) -
         return Ingested(_direct(store, datasets, keys), [], [])
     done = Ingested([], [], [])
     try:
-        if isinstance(store.files, LocalFiles) or len(datasets) == 1:
+        if isinstance(store.files, LocalFiles) and mode in {"auto", "copy"}:
+            _copied(store, store.files, datasets, mode, keys, done)
+        elif isinstance(store.files, LocalFiles) or len(datasets) == 1:
             for dataset in datasets:
                 _one(store, dataset, mode, keys, done)
         else:
@@ -261,6 +265,61 @@ def _direct_simple(batch: Sequence[Any], paths: list[str], keys: _Keys, records:
                 known_type, known_formatter = dataset_type, formatter
                 ending = "" if formatter is not None else _ending(path)
         append(new(FileRecord, (None, "file://" + path, key, storage_class, found.st_size, None)))
+
+
+def _copied(
+    store: Ingest, files: LocalFiles, datasets: Sequence[Any], mode: str, keys: _Keys, done: Ingested
+) -> None:
+    """Copy files from disk to disk: small ones one after the other, then large ones together."""
+    large: list[int] = []
+    for start in range(0, len(datasets), _BATCH):
+        batch = datasets[start : start + _BATCH]
+        paths = [dataset.path for dataset in batch]
+        if _all_simple(paths) and (mode == "copy" or not any(map(files.relative, paths))):
+            large += [start + i for i in _copied_simple(store, batch, paths, keys, done)]
+        else:
+            for dataset in batch:
+                _one(store, dataset, mode, keys, done)
+    if large:
+        part = Ingested([], [], [])
+        try:
+            _together(store, [datasets[i] for i in large], "copy", keys, part)
+        finally:
+            done.written.extend(part.written)
+        for i, record in zip(large, part.records, strict=True):
+            done.records[i] = record
+
+
+def _copied_simple(
+    store: Ingest, batch: Sequence[Any], paths: list[Any], keys: _Keys, done: Ingested
+) -> list[int]:
+    """Copy small files whose paths are simple; gives the places of the large ones, with empty records."""
+    large: list[int] = []
+    create, name, new, sha256 = store.files.create, store.name, tuple.__new__, hashlib.sha256
+    records, written = done.records.append, done.written.append
+    known_type: Any = None
+    known_formatter: Any = None
+    ending = "\0"
+    key = storage_class = extension = ""
+    for i, (dataset, path) in enumerate(zip(batch, paths, strict=True)):
+        ref = dataset.refs[0]
+        formatter = dataset.formatter
+        if ref.datasetType is not known_type or formatter is not known_formatter or not path.endswith(ending):
+            key, storage_class = keys.find(dataset, path)
+            extension = extension_for(key, path)
+            known_type = None if keys.vary else ref.datasetType
+            known_formatter = formatter
+            ending = _ending(path)
+        data = read_small(path)
+        if data is None:
+            large.append(i)
+            records(_NO_RECORD)
+            continue
+        place = create(name(ref, extension), data)
+        written(place)
+        checksum = "sha256:" + sha256(data).hexdigest()
+        records(new(FileRecord, (place, None, key, storage_class, len(data), checksum)))
+    return large
 
 
 def _direct_any(store: Ingest, dataset: Any, keys: _Keys) -> FileRecord:

@@ -233,7 +233,8 @@ def _add(
     filed = np.array([r.path is not None or r.uri is not None for r in records], bool)
     exists = filed.copy()
     wanted = np.flatnonzero(filed & ~done).tolist()
-    exists[wanted] = _exist(source, [records[i] for i in wanted])
+    places = dict(zip(wanted, _places(source, [records[i] for i in wanted]), strict=True))
+    exists[wanted] = _exist(source, [records[i] for i in wanted], list(places.values()))
     keep = ~done & (exists if skip_missing else ~present.same | exists)
     rows = np.flatnonzero(keep).tolist()
     start = incoming.bundle.datasets[layout].num_rows if layout in incoming.bundle.datasets else 0
@@ -245,7 +246,7 @@ def _add(
     for positions in files.values():
         row = rows[positions[0] - start]
         record = records[row]
-        place = _place(source, record, scratch, partial(_ref, source, layout, table, row))
+        place = places[row] or _fetched(source, record, scratch, partial(_ref, source, layout, table, row))
         incoming.files.append(
             IncomingFile(
                 place,
@@ -259,12 +260,16 @@ def _add(
         )
 
 
-def _exist(source: Target, records: list[FileRecord]) -> list[bool]:
+def _places(source: Target, records: list[FileRecord]) -> list[str | None]:
+    """Local paths of files; `None` for those that are elsewhere."""
+    local_path = source.repository.datastore.local_path
+    return [local_path(record) for record in records]
+
+
+def _exist(source: Target, records: list[FileRecord], places: list[str | None]) -> list[bool]:
     """Whether files are there; one that is there with another size is not missing, but damaged."""
-    datastore = source.repository.datastore
-    places = [datastore.local_path(record) for record in records]
     if None in places:
-        return datastore.exists_many(records)
+        return source.repository.datastore.exists_many(records)
     return [os.path.exists(place) for place in places if place is not None]
 
 
@@ -283,15 +288,11 @@ def _ref(source: Target, layout: DatasetLayout, table: pa.Table, row: int) -> Da
     return make_refs(layout, table, [row], {name: source.registry.dataset_type(name)})[0]
 
 
-def _place(source: Target, record: FileRecord, scratch: _Scratch, make: Callable[[], DatasetRef]) -> str:
-    """Where a file can be taken from: a local path, or a URI."""
-    datastore = source.repository.datastore
-    local = datastore.local_path(record)
-    if local is not None:
-        return local
+def _fetched(source: Target, record: FileRecord, scratch: _Scratch, make: Callable[[], DatasetRef]) -> str:
+    """Where a file that is not local can be taken from: its URI, or a copy."""
     if record.path is None:
         return record.uri or ""
-    found = datastore.get(make(), record, storage_class="Path")
+    found = source.repository.datastore.get(make(), record, storage_class="Path")
     return scratch.take(str(found), record.path.rpartition("/")[2])
 
 
