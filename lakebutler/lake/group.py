@@ -8,6 +8,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.ids import uuid_from_int
@@ -143,6 +144,24 @@ class KeyColumn:
         part = self.array[low:high]
         return low + int(part.searchsorted(code, "left")), low + int(part.searchsorted(code, "right"))
 
+    def among(self, values: frozenset[Any], low: int, high: int) -> Any:
+        """Return for each of a range of rows whether it has one of some values."""
+        import numpy as np
+
+        part = self.array[low:high]
+        if self._kind == "int64" and None not in values:
+            wanted = _ascending(values)
+            if self._limits is not None:
+                first, last = (
+                    wanted.searchsorted(self._limits[0]),
+                    wanted.searchsorted(self._limits[1], "right"),
+                )
+                wanted = wanted[first:last].astype(part.dtype)
+        else:
+            codes = [code for value in values if (code := self._code(value)) is not None]
+            wanted = np.asarray(codes, dtype=part.dtype)
+        return part == wanted[0] if len(wanted) == 1 else np.isin(part, wanted)
+
     def _code(self, value: Any) -> Any:
         array = self.array
         if self._kind in _TEXTS:
@@ -155,6 +174,13 @@ class KeyColumn:
         if self._limits is not None and not self._limits[0] <= value <= self._limits[1]:
             return None
         return array.dtype.type(value)
+
+
+@lru_cache(maxsize=64)
+def _ascending(values: frozenset[int]) -> Any:
+    import numpy as np
+
+    return np.sort(np.fromiter(values, np.int64, len(values)))
 
 
 def _all_equal(array: Any) -> bool:
@@ -218,6 +244,13 @@ class SortedKeys:
         self.rows = data.num_rows
         self._columns = [KeyColumn(schema.column(n).type, flat(data.column(n))) for n in names]
         self.nbytes = sum(column.nbytes for column in self._columns)
+
+    def number(self, column: int, row: int) -> int | None:
+        """Return the value that a sort column of whole numbers has in a row."""
+        keys = self._columns[column]
+        if keys.is_constant:
+            return None if keys.constant is None else int(keys.constant)
+        return int(keys.array[row]) if keys._valid is None or keys._valid[row] else None
 
     def range(self, key: Sequence[Any]) -> tuple[int, int]:
         """Return the first row that begins with a key, and the one after the last."""

@@ -245,14 +245,18 @@ class FileSegment(Segment):
         """Return where the rows that begin with a key lie: row group, from and to."""
         if not self.may_have(key):
             return []
-        firsts, wanted = self._prefix_firsts(len(key)), ordered(key)
-        start = max(bisect_left(firsts, wanted) - 1, 0)
         out = []
-        for g in range(start, bisect_right(firsts, wanted, start)):
-            low, high = self._keys(g).range(key)
+        for g in self.groups_of(key):
+            low, high = self.keys(g).range(key)
             if low < high:
                 out.append((g, low, high))
         return out
+
+    def groups_of(self, key: Key) -> range:
+        """Return the row groups that may have rows that begin with a key."""
+        firsts, wanted = self._prefix_firsts(len(key)), ordered(key)
+        start = max(bisect_left(firsts, wanted) - 1, 0)
+        return range(start, bisect_right(firsts, wanted, start))
 
     def take(self, row: int, width: int | None = None) -> Key:
         """Return one row, or its first values."""
@@ -270,7 +274,8 @@ class FileSegment(Segment):
         except (pa.ArrowException, OSError) as error:
             raise RepositoryCorruptError(f"{self.file.path} cannot be read: {error}") from None
 
-    def _keys(self, g: int) -> SortedKeys:
+    def keys(self, g: int) -> SortedKeys:
+        """Return the sort columns of a row group."""
         place = (self.file.path, g)
         found: SortedKeys | None = self._store.keys.get(place)
         if found is None:
@@ -288,20 +293,35 @@ class FileSegment(Segment):
         names : `tuple` [`str`]
             The columns; those never asked for are never read.
         """
-        place = (self.file.path, g)
-        found: _GroupRows | None = self._store.rows.get(place)
-        if found is None:
-            found = _GroupRows()
-        made = found.made.get(names)
+        found: _GroupRows | None = self._store.rows.get((self.file.path, g))
+        made = None if found is None else found.made.get(names)
         if made is None:
-            missing = [name for name in names if name not in found.parts]
-            if missing:
-                data = self.read(g, missing)
-                found = found.extended(self.schema, data, missing)
+            found = self._with(found, g, names)
             parts = [found.parts[name] for name in names]
             made = found.made[names] = lambda i: tuple([part(i) for part in parts])
-            self._store.rows.put(place, found, found.nbytes)
         return made
+
+    def parts(self, g: int, names: tuple[str, ...]) -> list[Callable[[int], Any]]:
+        """Return for each of some columns the function that gives its value in a row of a row group.
+
+        Parameters
+        ----------
+        g, names
+            As for `getter`.
+        """
+        found: _GroupRows | None = self._store.rows.get((self.file.path, g))
+        if found is None or any(name not in found.parts for name in names):
+            found = self._with(found, g, names)
+        return [found.parts[name] for name in names]
+
+    def _with(self, found: _GroupRows | None, g: int, names: tuple[str, ...]) -> _GroupRows:
+        """Read the columns that are not known of a row group."""
+        found = _GroupRows() if found is None else found
+        missing = [name for name in names if name not in found.parts]
+        if missing:
+            found = found.extended(self.schema, self.read(g, missing), missing)
+        self._store.rows.put((self.file.path, g), found, found.nbytes)
+        return found
 
     def ids(self) -> np.ndarray[Any, Any]:
         """Return the first eight bytes of each row's id as one unsigned number."""

@@ -208,7 +208,7 @@ def _places(
         return
     assert isinstance(segment, FileSegment)
     for group in _groups(segment, allowed):
-        keys = segment._keys(group)
+        keys = segment.keys(group)
         rows = _pick(keys, segment.sort, allowed, 0, keys.rows)
         if len(rows):
             yield group, rows
@@ -284,7 +284,6 @@ def _pick(
 
 
 def _masked(masks: Sequence[tuple[KeyColumn, Allowed]], low: int, high: int) -> list[int]:
-    import numpy as np
 
     keep: Any = None
     for column, known in masks:
@@ -298,11 +297,7 @@ def _masked(masks: Sequence[tuple[KeyColumn, Allowed]], low: int, high: int) -> 
             if known.high is not None:
                 tests.append(part <= known.high)
         else:
-            codes = [code for value in known.values if (code := column._code(value)) is not None]
-            if len(codes) == 1:
-                tests.append(part == codes[0])
-            else:
-                tests.append(np.isin(part, np.asarray(codes, dtype=part.dtype)))
+            tests.append(column.among(known.values, low, high))
         for test in tests:
             keep = test if keep is None else keep & test
     if keep is None:
@@ -336,8 +331,8 @@ def _fetch(
         take = row_getter(view.schema, segment.sorted.select(list(names)), names)
         return [take(i) for i in rows]
     assert isinstance(segment, FileSegment)
-    take = segment.getter(group, names)
-    return [take(i) for i in rows]
+    parts = segment.parts(group, names)
+    return list(zip(*[map(part, rows) for part in parts], strict=True)) if parts else [()] * len(rows)
 
 
 def _gone_above(above: Sequence[Any], row: Key) -> bool:
@@ -367,8 +362,8 @@ def _memory_rows(view: TableView, allowed: Mapping[str, Allowed], names: Sequenc
             rows = [row for key in keys for _, row in layer.store.find(tuple(columns), key, stamp)]
         else:
             rows = layer.store.visible(stamp)
-        above = view.layers[place + 1 :]
-        out += [
-            getter(row) for row in rows if all(a.has(row[i]) for i, a in rest) and not _gone_above(above, row)
-        ]
+        above = [pair for pair in view.layers[place + 1 :] if pair[0].may_delete]
+        for i, known in rest:
+            rows = [row for row in rows if known.has(row[i])]
+        out += [getter(row) for row in rows if not above or not _gone_above(above, row)]
     return out

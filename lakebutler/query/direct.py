@@ -10,8 +10,9 @@ rows, these are joined here; else DuckDB is asked, with the same plan.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from lakebutler.dimensions.elements import DimensionElement
@@ -353,10 +354,10 @@ class _Answer:
             found = relation.found
             if found is None:
                 continue
-            tests = [(i, self.allowed[name]) for i, name in enumerate(found.names) if name in self.allowed]
-            rows = [
-                row for row in found.rows if all(row[i] is None or known.has(row[i]) for i, known in tests)
-            ]
+            rows = found.rows
+            for i, name in enumerate(found.names):
+                if name in self.allowed:
+                    rows = _kept(rows, i, self.allowed[name])
             if len(rows) < len(found.rows):
                 relation.found = Rows(found.names, rows)
                 self._learn(relation.found)
@@ -475,21 +476,43 @@ class _Answer:
         )
 
 
+def _kept(rows: list[Row], place: int, known: Allowed) -> list[Row]:
+    """Rows in which a column has no value, or one that is allowed."""
+    values = known.values
+    if values is not None:
+        return [row for row in rows if row[place] in values or row[place] is None]
+    return [row for row in rows if row[place] is None or known.has(row[place])]
+
+
 def _joined(left: Rows, right: Rows) -> Rows | None:
     shared = [name for name in right.names if name in set(left.names)]
     fresh = [i for i, name in enumerate(right.names) if name not in set(left.names)]
     a, b = left.index(), right.index()
-    left_keys, right_keys = [a[n] for n in shared], [b[n] for n in shared]
+    left_key, right_key, rest = (
+        _picker([a[n] for n in shared]),
+        _picker([b[n] for n in shared]),
+        _picker(fresh),
+    )
     found: dict[Row, list[Row]] = {}
     for row in right.rows:
-        key = tuple([row[i] for i in right_keys])
+        key = right_key(row)
         if None not in key:
-            found.setdefault(key, []).append(tuple([row[i] for i in fresh]))
+            found.setdefault(key, []).append(rest(row))
     out: list[Row] = []
     for row in left.rows:
-        more = found.get(tuple([row[i] for i in left_keys]))
+        more = found.get(left_key(row))
         if more is not None:
             out.extend([row + extra for extra in more])
             if len(out) > 10 * MOST:
                 return None
     return Rows((*left.names, *(right.names[i] for i in fresh)), out)
+
+
+def _picker(places: Sequence[int]) -> Callable[[Row], Row]:
+    """Return the function that takes some values of a row, as a tuple."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    if places:
+        (place,) = places
+        return lambda row: (row[place],)
+    return lambda row: ()

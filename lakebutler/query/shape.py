@@ -13,6 +13,7 @@ from lakebutler.query.expression import Operation
 from lakebutler.query.plan import Order, Plan
 from lakebutler.query.sky import Pairs
 from lakebutler.query.sql import ANSWERS
+from lakebutler.query.topmost import bounded
 from lakebutler.registry.schema import dimension_schema
 
 if TYPE_CHECKING:
@@ -50,6 +51,17 @@ def few_answers(
     """
     if not suits(plan):
         return None
+    first = bounded(plan, snapshot)
+    if first is not None:
+        found = _answers(first, snapshot, extra, learnt)
+        if found is not None and len(found.rows) == plan.limit:
+            return found
+    return _answers(plan, snapshot, extra, learnt)
+
+
+def _answers(
+    plan: Plan, snapshot: Snapshot, extra: Sequence[str], learnt: dict[Operation, Pairs] | None
+) -> Rows | None:
     found = few_rows(plan, snapshot, learnt)
     if found is None:
         return None
