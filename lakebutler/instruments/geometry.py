@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
+    "camera_field_angles",
+    "convex_hull",
     "detector_corners",
     "detector_region",
     "field_angle",
     "focal_plane_mm",
     "pixel_of_boresight",
+    "sky_of_field_angles",
     "sky_vectors",
     "tan_wcs",
     "visit_region",
@@ -177,19 +180,69 @@ def sky_vectors(
     vectors : `numpy.ndarray`, (..., 3)
         Unit vectors.
     """
+    angles = field_angle(focal_plane.field_angle, positions)
+    return sky_of_field_angles(angles, focal_plane.flip_x, ra_deg, dec_deg, sky_angle_deg)
+
+
+def sky_of_field_angles(
+    angles: ArrayLike, flip_x: bool, ra_deg: ArrayLike, dec_deg: ArrayLike, sky_angle_deg: ArrayLike
+) -> Floats:
+    """Project field angles on the sky, for one pointing or many at once.
+
+    Parameters
+    ----------
+    angles : array-like, (..., 2)
+        In rad.
+    flip_x : `bool`
+        Whether the x axis is mirrored between focal plane and sky.
+    ra_deg, dec_deg, sky_angle_deg : `float` or array-like, (m,)
+        Boresight, and angle of the camera on the sky, in degrees.
+
+    Returns
+    -------
+    vectors : `numpy.ndarray`, (..., 3) or (m, ..., 3)
+        Unit vectors.
+    """
     import numpy as np
 
-    a = field_angle(focal_plane.field_angle, positions)
-    r, ra, dec = math.radians(sky_angle_deg), math.radians(ra_deg), math.radians(dec_deg)
-    s = 1.0 if focal_plane.flip_x else -1.0
-    xi = s * math.cos(r) * a[..., 0] + math.sin(r) * a[..., 1]
-    eta = -s * math.sin(r) * a[..., 0] + math.cos(r) * a[..., 1]
-    boresight = np.array([math.cos(dec) * math.cos(ra), math.cos(dec) * math.sin(ra), math.sin(dec)])
-    east = np.array([-math.sin(ra), math.cos(ra), 0.0])
-    north = np.array([-math.sin(dec) * math.cos(ra), -math.sin(dec) * math.sin(ra), math.cos(dec)])
-    v = boresight + xi[..., np.newaxis] * east + eta[..., np.newaxis] * north
-    found: Floats = v / np.linalg.norm(v, axis=-1, keepdims=True)
-    return found
+    a = np.asarray(angles, dtype=float)
+    pointings = np.broadcast_arrays(*(np.radians(v) for v in (ra_deg, dec_deg, sky_angle_deg)))
+    shape = pointings[0].shape
+    ra, dec, r = (v.reshape(*shape, *(1,) * (a.ndim - 1)) for v in pointings)
+    s = 1.0 if flip_x else -1.0
+    xi = s * np.cos(r) * a[..., 0] + np.sin(r) * a[..., 1]
+    eta = -s * np.sin(r) * a[..., 0] + np.cos(r) * a[..., 1]
+    sin_ra, cos_ra, sin_dec, cos_dec = np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
+    v = np.empty((*xi.shape, 3))
+    v[..., 0] = cos_dec * cos_ra - xi * sin_ra - eta * (sin_dec * cos_ra)
+    v[..., 1] = cos_dec * sin_ra + xi * cos_ra - eta * (sin_dec * sin_ra)
+    v[..., 2] = sin_dec + eta * cos_dec
+    v /= np.sqrt(v[..., 0] ** 2 + v[..., 1] ** 2 + v[..., 2] ** 2)[..., np.newaxis]
+    return v
+
+
+def camera_field_angles(camera: Camera, padding_px: float | None = None) -> Floats:
+    """Compute the field angles of the corners of every detector of a camera.
+
+    Parameters
+    ----------
+    camera : `Camera`
+        The camera.
+    padding_px : `float`, optional
+        Pixels added around each detector; default: the camera's.
+
+    Returns
+    -------
+    angles : `numpy.ndarray`, (n, 4, 2)
+        In rad, for the detectors in the order of ``camera.detectors``; corners as
+        `detector_corners` orders them.
+
+    Raises
+    ------
+    InstrumentError
+        Raised if the camera's geometry is not known.
+    """
+    return _field_angles(camera, camera.detectors, padding_px)[1]
 
 
 def detector_region(
@@ -261,16 +314,44 @@ def _hull(
     sky_angle_deg: float,
     padding_px: float | None,
 ) -> Any:
+    optics, angles = _field_angles(camera, detectors, padding_px)
+    vectors = sky_of_field_angles(angles.reshape(-1, 2), optics.flip_x, ra_deg, dec_deg, sky_angle_deg)
+    return convex_hull(vectors)
+
+
+def convex_hull(vectors: ArrayLike) -> Any:
+    """Take the convex hull of points on the sky.
+
+    Parameters
+    ----------
+    vectors : array-like, (n, 3)
+        Unit vectors, at least three.
+
+    Returns
+    -------
+    hull : `lsst.sphgeom.ConvexPolygon`
+        Its vertices have exactly the components of some of the vectors.
+    """
     import numpy as np
-    from lsst.sphgeom import ConvexPolygon, UnitVector3d
+    from lsst.sphgeom import ConvexPolygon
+
+    # The constructor of UnitVector3d scales once more; decoding takes vertices as they are.
+    raw = b"p" + np.ascontiguousarray(vectors, dtype="<f8").tobytes()
+    points: Any = ConvexPolygon.decode(raw)
+    return ConvexPolygon.convexHull(points.getVertices())
+
+
+def _field_angles(
+    camera: Camera, detectors: Sequence[Detector], padding_px: float | None
+) -> tuple[FocalPlane, Floats]:
+    import numpy as np
 
     optics = camera.focal_plane
     if optics is None:
         raise InstrumentError(f"the focal-plane geometry of camera {camera.name} is not known")
     padding = optics.padding_px if padding_px is None else padding_px
-    corners = np.concatenate([detector_corners(_placed(camera, d), padding) for d in detectors])
-    vectors = sky_vectors(optics, corners, ra_deg, dec_deg, sky_angle_deg)
-    return ConvexPolygon.convexHull([UnitVector3d(*map(float, v)) for v in vectors])
+    corners = np.stack([detector_corners(_placed(camera, d), padding) for d in detectors])
+    return optics, field_angle(optics.field_angle, corners)
 
 
 def _placed(camera: Camera, detector: Detector) -> Placement:
