@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from lakebutler.errors import ExternalFileError, NameRuleError, RepositoryCorruptError
+from lakebutler.errors import ExternalFileError, NameRuleError, RepositoryCorruptError, StorageError
 
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
@@ -165,6 +165,8 @@ def external_uri(uri: str) -> ResourcePath:
     ------
     RepositoryCorruptError
         Raised if it is of no kind that is known.
+    StorageError
+        Raised if a library that lsst-resources needs for it is not installed.
     """
     from lsst.resources import ResourcePath
 
@@ -172,6 +174,10 @@ def external_uri(uri: str) -> ResourcePath:
         return ResourcePath(uri, forceDirectory=False)
     except (NotImplementedError, ValueError, RuntimeError) as exc:
         raise RepositoryCorruptError(f"the repository names the file {uri!r}: {exc}") from None
+    except ImportError as exc:
+        raise StorageError(
+            f"the address {uri!r} cannot be taken apart: {exc}", hint=f"install it: pip install {exc.name}"
+        ) from None
 
 
 def local_path_of_uri(uri: str) -> str:

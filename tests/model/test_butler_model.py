@@ -345,7 +345,7 @@ def plant_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session does not look for what others committed."""
     from lakebutler.lake.lake import Lake
 
-    monkeypatch.setattr(Lake, "refresh", lambda self: None)
+    monkeypatch.setattr(Lake, "refresh", lambda self, lost_to=None: None)
 
 
 def a_script(machine: ButlerMachine) -> None:
