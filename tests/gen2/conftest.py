@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Old repositories for tests: real ones, and sparse trees from real lists of paths."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+HOLE = 1 << 20
+"""Files are as long as the real ones, up to so much; they take no room on the disk."""
+
+
+def read_manifest(path: Path) -> list[tuple[str, int]]:
+    """Paths and sizes of a list."""
+    lines = path.read_text().splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    return [(row[0], int(row[1])) for row in rows]
+
+
+def grow(root: Path, files: Sequence[tuple[str, int]]) -> Path:
+    """Make a tree of files that have a size, but no content."""
+    for name, size in files:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as stream:
+            stream.truncate(min(size, HOLE))
+    return root
+
+
+def tree_hash(root: Path) -> str:
+    """Digest of everything below a directory: names, links, sizes, times and bytes."""
+    digest = hashlib.sha256()
+    for directory, below, names in sorted(os.walk(root)):
+        for name in sorted([*below, *names]):
+            path = os.path.join(directory, name)
+            found = os.lstat(path)
+            digest.update(f"{path} {found.st_mode} {found.st_size} {found.st_mtime_ns}\n".encode())
+            if os.path.islink(path):
+                digest.update(os.fsencode(os.readlink(path)))
+            elif os.path.isfile(path):
+                digest.update(Path(path).read_bytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="session")
+def hash_of() -> Callable[[Path], str]:
+    """Digest of a tree."""
+    return tree_hash
+
+
+@pytest.fixture(scope="session")
+def manifest(shared_data: Path) -> Callable[[str, str], list[tuple[str, int]]]:
+    """Paths and sizes of a real list, below one of its directories."""
+
+    def read(name: str, below: str = "") -> list[tuple[str, int]]:
+        rows = read_manifest(shared_data / "manifests" / f"{name}.tsv")
+        return [(path.removeprefix(below), size) for path, size in rows if path.startswith(below)]
+
+    return read
+
+
+@pytest.fixture
+def sparse(tmp_path: Path) -> Callable[[str, Sequence[tuple[str, int]]], Path]:
+    """Make a tree of files without content."""
+
+    def make(name: str, files: Sequence[tuple[str, int]]) -> Path:
+        return grow(tmp_path / name, files)
+
+    return make
+
+
+@pytest.fixture
+def obs_test(shared_data: Path, tmp_path: Path) -> Path:
+    """A copy of the one whole repository that there is, with its real bytes."""
+    return Path(shutil.copytree(shared_data / "gen2_obs_test/data/input", tmp_path / "input"))
+
+
+@pytest.fixture
+def fragment(shared_data: Path) -> Callable[[str], Path]:
+    """A real registry."""
+
+    def find(name: str) -> Path:
+        return shared_data / "gen2_fragments" / name
+
+    return find
