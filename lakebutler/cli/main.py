@@ -64,6 +64,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "vacuum": "maintenance",
         "compact": "maintenance",
         "checkpoint": "maintenance",
+        "tune-skypix": "tune_skypix",
         "clone": "clone",
         "config-dump": "settings",
         "config-validate": "settings",

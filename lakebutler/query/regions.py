@@ -85,6 +85,14 @@ class Regions:
             found = self._decoded[i] = Region.decode(self._encoded[i])
         return found
 
+    def encoded(self, i: int) -> bytes:
+        """Return one region as bytes."""
+        return self._encoded[i]
+
+    def some(self, numbers: Sequence[int]) -> Regions:
+        """Return some of the regions."""
+        return Regions([self._encoded[i] for i in numbers])
+
     def circles(self, sign: float) -> Any:
         """Centre, and cosine (with a sign) and sine of the radius; zeros where it is wide."""
         import numpy as np

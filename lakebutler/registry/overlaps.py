@@ -29,7 +29,9 @@ __all__ = [
     "CELL_LEVEL",
     "DEFAULT_LEVEL",
     "FINEST",
+    "LEVEL_SETTING",
     "OVERLAP_PREFIX",
+    "cell_of",
     "extend_index",
     "has_regions",
     "index_level",
@@ -45,6 +47,9 @@ CELL_LEVEL = 6
 """HTM level of the cells that no range leaves."""
 DEFAULT_LEVEL = 8
 """HTM level at which regions are covered, unless the repository says otherwise."""
+
+LEVEL_SETTING = "overlap_level"
+"""Name of that setting among those of the repository."""
 
 _PER_CELL = 4 ** (FINEST - CELL_LEVEL)
 _SMALL = 1000
@@ -105,7 +110,7 @@ def index_level(snapshot: Snapshot) -> int:
     level : `int`
         The level.
     """
-    return int(snapshot.state("config").get("overlap_level", DEFAULT_LEVEL))
+    return int(snapshot.state("config").get(LEVEL_SETTING, DEFAULT_LEVEL))
 
 
 @lru_cache(maxsize=32)
@@ -113,6 +118,22 @@ def _pixelization(level: int) -> Any:
     from lsst.sphgeom import HtmPixelization
 
     return HtmPixelization(level)
+
+
+def cell_of(pixels: Any) -> Any:
+    """Find the cells that pixels are in.
+
+    Parameters
+    ----------
+    pixels : `int` or `numpy.ndarray`
+        Pixels of level `FINEST`.
+
+    Returns
+    -------
+    cells : `int` or `numpy.ndarray`
+        Pixels of level `CELL_LEVEL`.
+    """
+    return pixels // _PER_CELL
 
 
 def pieces(region: Any, level: int) -> list[tuple[int, int, int]]:
@@ -135,7 +156,7 @@ def pieces(region: Any, level: int) -> list[tuple[int, int, int]]:
     for first, last in _pixelization(level).envelope(region):
         begin, end = first << scale, last << scale
         while begin < end:
-            cell = begin // _PER_CELL
+            cell = cell_of(begin)
             stop = min(end, (cell + 1) * _PER_CELL)
             found.append((cell, begin, stop))
             begin = stop
