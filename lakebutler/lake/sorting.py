@@ -87,7 +87,14 @@ def rows_to_table(schema: TableSchema, rows: Sequence[Key], names: Sequence[str]
     for name, values in zip(wanted, columns, strict=True):
         field = schema.arrow.field(name)
         if field.type == pa.uuid():
-            raw = pa.array([None if v is None else v.int.to_bytes(16, "big") for v in values], pa.binary(16))
+            if None in values:
+                some = [None if v is None else v.int.to_bytes(16, "big") for v in values]
+                raw = pa.array(some, pa.binary(16))
+            else:
+                joined = b"".join([v.int.to_bytes(16, "big") for v in values])
+                raw = pa.FixedSizeBinaryArray.from_buffers(
+                    pa.binary(16), len(values), [None, pa.py_buffer(joined)]
+                )
             arrays.append(pa.ExtensionArray.from_storage(field.type, raw))
         else:
             arrays.append(pa.array(values, field.type))
@@ -97,12 +104,23 @@ def rows_to_table(schema: TableSchema, rows: Sequence[Key], names: Sequence[str]
 
 def _codes(kind: str, column: pa.Array) -> list[Any]:
     """Return arrays whose order, one after the other, is that of the column."""
+    if kind == "uuid" and not column.null_count:
+        return _halves(column.storage)
     if kind in ("string", "binary", "uuid"):
         return [_ranks(column.storage if kind == "uuid" else column)]
     import numpy as np
 
     values, valid = numbers(column), validity(column)
     return [values] if valid is None else [valid, np.where(valid, values, 0)]
+
+
+def _halves(column: pa.FixedSizeBinaryArray) -> list[Any]:
+    """Return the first and the last eight bytes of each of 16, as numbers."""
+    import numpy as np
+
+    buffer = column.buffers()[1]
+    whole = np.frombuffer(buffer, ">u8", 2 * len(column), 16 * column.offset).reshape(-1, 2)
+    return [whole[:, 0].astype(np.uint64), whole[:, 1].astype(np.uint64)]
 
 
 def _ranks(column: pa.Array) -> Any:

@@ -16,9 +16,8 @@ from lakebutler.errors import CollectionTypeError, ConflictingDefinitionError, D
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import collections
-from lakebutler.registry.dataset_rows import NO_FILE, batch_rows, batch_table, key_table, uuid_array
+from lakebutler.registry.dataset_rows import NO_FILE, RefColumns, batch_rows, batch_table, key_table
 from lakebutler.registry.datasets import SMALL, find_row, group_refs
-from lakebutler.registry.schema import DatasetLayout
 
 __all__ = ["associate", "check_present", "disassociate", "require_type"]
 
@@ -53,16 +52,14 @@ def require_type(snapshot: Snapshot, change: Change, name: str, kind: Collection
     change.require(collections.KIND, name)
 
 
-def check_present(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef]) -> None:
+def check_present(snapshot: Snapshot, batch: RefColumns) -> None:
     """Refuse datasets that the registry does not hold.
 
     Parameters
     ----------
     snapshot : `Snapshot`
         Where to look.
-    layout : `DatasetLayout`
-        The table of the datasets.
-    refs : sequence of `DatasetRef`
+    batch : `RefColumns`
         The datasets.
 
     Raises
@@ -70,6 +67,7 @@ def check_present(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[Data
     DatasetNotFoundError
         Raised with the first one that is missing.
     """
+    layout, refs = batch.layout, batch.refs
     missing: DatasetRef | None = None
     if layout.table not in snapshot.schemas():
         missing = refs[0]
@@ -84,8 +82,9 @@ def check_present(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[Data
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        keys = pa.table({"id": uuid_array([ref.id for ref in refs])})
-        places = snapshot.match(layout.table, ("id",), keys, select=()).column("_key")
+        where = {"dataset_type": sorted(set(batch.names)), "collection": sorted(set(batch.runs))}
+        found_ids = snapshot.match(layout.table, ("id",), pa.table({"id": batch.ids}), select=(), where=where)
+        places = found_ids.column("_key")
         if pc.count_distinct(places).as_py() < len(refs):
             found = set(places.to_pylist())
             missing = next(ref for i, ref in enumerate(refs) if i not in found)
@@ -135,12 +134,15 @@ def associate(
     require_type(snapshot, change, collection, CollectionType.TAGGED, "associate datasets into")
     anything = False
     for layout, positions in group_refs(refs).items():
-        part = _unique([refs[i] for i in positions])
-        check_present(snapshot, layout, part)
-        for scope in {(ref.datasetType.name, ref.run) for ref in part}:
+        batch = _unique(RefColumns(layout, [refs[i] for i in positions]))
+        part = batch.refs
+        check_present(snapshot, batch)
+        for scope in batch.scopes:
             change.touch(layout.table, scope)
-        holders = _holders(snapshot, layout, collection, part)
-        fresh = [ref for i, ref in enumerate(part) if holders.get(i) != ref.id] if holders else part
+        holders = _holders(snapshot, batch, collection)
+        fresh = (
+            batch.take([i for i, ref in enumerate(part) if holders.get(i) != ref.id]) if holders else batch
+        )
         taken = [part[i] for i in sorted(holders) if holders[i] != part[i].id]
         if taken and not replace:
             raise ConflictingDefinitionError(
@@ -148,26 +150,26 @@ def associate(
                 "as another dataset",
                 hint="allow it to be replaced, or disassociate it first",
             )
-        if not fresh:
+        if not fresh.refs:
             continue
         anything = True
-        for scope in {(ref.datasetType.name, collection) for ref in fresh}:
-            change.touch(layout.table, scope)
+        for name in set(fresh.names):
+            change.touch(layout.table, (name, collection))
         if taken:
             keys = [(ref.datasetType.name, collection, *ref.dataId.required_values) for ref in taken]
             change.delete(layout.table, layout.key_columns, keys)
-        if len(fresh) <= SMALL:
-            change.append_rows(
-                layout.table, batch_rows(fresh, [NO_FILE] * len(fresh), when, collection=collection)
-            )
+        if len(fresh.refs) <= SMALL:
+            rows = batch_rows(fresh.refs, [NO_FILE] * len(fresh.refs), when, collection=collection)
+            change.append_rows(layout.table, rows)
         else:
             change.append_table(layout.table, batch_table(layout, fresh, None, when, collection=collection))
     return change if anything else None
 
 
-def _unique(refs: list[DatasetRef]) -> list[DatasetRef]:
-    if len({ref.dataId.required_values for ref in refs}) == len(refs):
-        return refs  # the common case, decided without a tuple for each
+def _unique(batch: RefColumns) -> RefColumns:
+    refs = batch.refs
+    if len(set(batch.values)) == len(refs):
+        return batch  # the common case, decided without a tuple for each
     chosen: dict[tuple[object, ...], DatasetRef] = {}
     for ref in refs:
         key = (ref.datasetType.name, ref.dataId.required_values)
@@ -178,12 +180,11 @@ def _unique(refs: list[DatasetRef]) -> list[DatasetRef]:
                 "cannot be in one tag",
                 hint="give each data ID once",
             )
-    return list(chosen.values())
+    return RefColumns(batch.layout, list(chosen.values()))
 
 
-def _holders(
-    snapshot: Snapshot, layout: DatasetLayout, collection: str, refs: Sequence[DatasetRef]
-) -> dict[int, object]:
+def _holders(snapshot: Snapshot, batch: RefColumns, collection: str) -> dict[int, object]:
+    layout, refs = batch.layout, batch.refs
     id_index = layout.index("id")
     if len(refs) <= SMALL:
         few: dict[int, object] = {}
@@ -192,7 +193,7 @@ def _holders(
             if row is not None:
                 few[i] = row[id_index]
         return few
-    names = sorted({ref.datasetType.name for ref in refs})
+    names = sorted(set(batch.names))
     if not any(
         rows and s[1] == collection and s[0] in names for s, rows in snapshot.scopes(layout.table).items()
     ):
@@ -200,7 +201,7 @@ def _holders(
     found = snapshot.match(
         layout.table,
         layout.key_columns,
-        key_table(layout, refs, collection),
+        key_table(layout, batch, collection),
         select=("id",),
         where={"dataset_type": names, "collection": collection},
     )
@@ -232,7 +233,7 @@ def disassociate(snapshot: Snapshot, collection: str, refs: Sequence[DatasetRef]
             continue
         anything = True
         part = [refs[i] for i in positions]
-        for scope in {(ref.datasetType.name, collection) for ref in part}:
-            change.touch(layout.table, scope)
+        for name in {ref.datasetType.name for ref in part}:
+            change.touch(layout.table, (name, collection))
         change.delete(layout.table, ("id", "collection"), [(ref.id, collection) for ref in part])
     return change if anything else None

@@ -23,7 +23,7 @@ from lakebutler.errors import (
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry.associate import check_present, require_type
-from lakebutler.registry.dataset_rows import NO_FILE, batch_rows, batch_table, key_table
+from lakebutler.registry.dataset_rows import NO_FILE, RefColumns, batch_rows, batch_table, key_table
 from lakebutler.registry.datasets import SMALL, group_refs
 from lakebutler.registry.schema import DatasetLayout, dataset_layout
 from lakebutler.registry.validity import overlap
@@ -90,33 +90,35 @@ def certify(
     span = _span(timespan, "certify datasets")
     for layout, positions in group_refs(refs).items():
         part = [refs[i] for i in positions]
-        for ref in part:
-            _require_calibration(ref.datasetType, "certify")
-        _refuse_twins(part, collection)
-        check_present(snapshot, layout, part)
-        for scope in {(ref.datasetType.name, ref.run) for ref in part}:
+        batch = RefColumns(layout, part)
+        for dataset_type in {id(ref.datasetType): ref.datasetType for ref in part}.values():
+            _require_calibration(dataset_type, "certify")
+        _refuse_twins(batch, collection)
+        check_present(snapshot, batch)
+        for scope in batch.scopes:
             change.touch(layout.table, scope)
-        for i, begin, end in _overlapping(snapshot, layout, collection, part, span):
+        for i, begin, end in _overlapping(snapshot, batch, collection, span):
             ref = part[i]
             raise ConflictingDefinitionError(
                 f"cannot certify {ref.datasetType.name} {ref.dataId} into {collection!r} for {timespan}: "
                 f"another is valid there for {Timespan.from_nsec(begin, end)}",
                 hint="decertify the old range first, or certify only what is free",
             )
-        for scope in {(ref.datasetType.name, collection) for ref in part}:
-            change.touch(layout.table, scope)
+        for name in set(batch.names):
+            change.touch(layout.table, (name, collection))
         if len(part) <= SMALL:
             rows = batch_rows(part, [NO_FILE] * len(part), when, collection=collection, validity=span)
             change.append_rows(layout.table, rows)
         else:
             change.append_table(
-                layout.table, batch_table(layout, part, None, when, collection=collection, validity=span)
+                layout.table, batch_table(layout, batch, None, when, collection=collection, validity=span)
             )
     return change if refs else None
 
 
-def _refuse_twins(refs: Sequence[DatasetRef], collection: str) -> None:
-    if len({ref.dataId.required_values for ref in refs}) == len(refs):
+def _refuse_twins(batch: RefColumns, collection: str) -> None:
+    refs = batch.refs
+    if len(set(batch.values)) == len(refs):
         return  # the common case, decided without a tuple for each
     seen: dict[tuple[object, ...], DatasetRef] = {}
     for ref in refs:
@@ -130,13 +132,10 @@ def _refuse_twins(refs: Sequence[DatasetRef], collection: str) -> None:
 
 
 def _overlapping(
-    snapshot: Snapshot,
-    layout: DatasetLayout,
-    collection: str,
-    refs: Sequence[DatasetRef],
-    span: tuple[int, int],
+    snapshot: Snapshot, batch: RefColumns, collection: str, span: tuple[int, int]
 ) -> Iterable[tuple[int, int, int]]:
     """Positions of the datasets whose data IDs have another valid in a range, with its range."""
+    layout, refs = batch.layout, batch.refs
     begin, end = layout.index("valid_begin"), layout.index("valid_end")
     if len(refs) <= SMALL:
         for i, ref in enumerate(refs):
@@ -145,7 +144,7 @@ def _overlapping(
                 if overlap(span, (row[begin], row[end])):
                     yield i, row[begin], row[end]
         return
-    names = sorted({ref.datasetType.name for ref in refs})
+    names = sorted(set(batch.names))
     scopes = snapshot.scopes(layout.table)
     if not any(scopes.get((name, collection)) for name in names):
         return
@@ -156,7 +155,7 @@ def _overlapping(
     found = snapshot.match(
         layout.table,
         layout.key_columns,
-        key_table(layout, refs, collection),
+        key_table(layout, batch, collection),
         select=("valid_begin", "valid_end"),
         where=where,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.datasets.dataset_ref import DatasetRef
@@ -20,6 +21,7 @@ __all__ = [
     "FILE_COLUMNS",
     "FileRow",
     "NO_FILE",
+    "RefColumns",
     "batch_rows",
     "batch_table",
     "file_of",
@@ -154,9 +156,72 @@ def batch_rows(
     ]
 
 
+class RefColumns:
+    """What a batch of references says, column by column; each column is made once, when it is asked for.
+
+    Parameters
+    ----------
+    layout : `DatasetLayout`
+        The table that their types live in.
+    refs : sequence of `DatasetRef`
+        The datasets; at least one.
+    """
+
+    def __init__(self, layout: DatasetLayout, refs: Sequence[DatasetRef]) -> None:
+        self.layout = layout
+        self.refs = refs
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the dataset types."""
+        return [ref.datasetType.name for ref in self.refs]
+
+    @cached_property
+    def runs(self) -> list[str]:
+        """Runs."""
+        return [ref.run for ref in self.refs]
+
+    @cached_property
+    def scopes(self) -> set[tuple[str, str]]:
+        """Pairs of a dataset type and a run."""
+        return set(zip(self.names, self.runs, strict=True))
+
+    @cached_property
+    def values(self) -> list[tuple[Any, ...]]:
+        """Values of the required dimensions."""
+        return [ref.dataId.required_values for ref in self.refs]
+
+    @cached_property
+    def ids(self) -> Any:
+        """IDs, as an Arrow array."""
+        return uuid_array([ref.id for ref in self.refs])
+
+    @cached_property
+    def keys(self) -> list[Any]:
+        """Values of the required dimensions, an Arrow array for each dimension."""
+        import pyarrow as pa
+
+        schema = self.layout.schema.arrow
+        columns = zip(*self.values, strict=True)
+        return [
+            pa.array(column, schema.field(name).type)
+            for name, column in zip(self.layout.dimensions, columns, strict=False)
+        ]
+
+    def take(self, places: Sequence[int]) -> RefColumns:
+        """Columns of some of the references.
+
+        Parameters
+        ----------
+        places : sequence of `int`
+            Their places in this batch.
+        """
+        return RefColumns(self.layout, [self.refs[i] for i in places])
+
+
 def batch_table(
     layout: DatasetLayout,
-    refs: Sequence[DatasetRef],
+    refs: Sequence[DatasetRef] | RefColumns,
     files: Sequence[FileRow] | None,
     when: datetime.datetime,
     *,
@@ -169,7 +234,7 @@ def batch_table(
     ----------
     layout : `DatasetLayout`
         The table.
-    refs : sequence of `DatasetRef`
+    refs : sequence of `DatasetRef`, or `RefColumns`
         Datasets of types that live in this table; at least one.
     files : sequence of `FileRow`, optional
         Their files, one each; none by default.
@@ -187,20 +252,18 @@ def batch_table(
     """
     import pyarrow as pa
 
-    n = len(refs)
+    batch = refs if isinstance(refs, RefColumns) else RefColumns(layout, refs)
+    n = len(batch.refs)
     schema = layout.schema.arrow
-    runs = [ref.run for ref in refs]
     columns: list[Any] = [
-        _strings([ref.datasetType.name for ref in refs]),
-        _strings(runs) if collection is None else pa.repeat(collection, n),
+        _strings(batch.names),
+        _strings(batch.runs) if collection is None else pa.repeat(collection, n),
+        *batch.keys,
     ]
-    values = list(zip(*[ref.dataId.required_values for ref in refs], strict=True))
-    for name, column in zip(layout.dimensions, values, strict=True):
-        columns.append(pa.array(column, schema.field(name).type))
     begin, end = validity if validity is not None else (None, None)
     columns += [_constant(begin, n, pa.int64()), _constant(end, n, pa.int64())]
-    columns.append(uuid_array([ref.id for ref in refs]))
-    columns.append(_strings(runs))
+    columns.append(batch.ids)
+    columns.append(_strings(batch.runs))
     columns.append(_constant(when, n, schema.field("ingest_date").type))
     if files is None:
         columns += [pa.nulls(n, schema.field(name).type) for name in FILE_COLUMNS]
@@ -210,14 +273,16 @@ def batch_table(
     return pa.table([_as(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
-def key_table(layout: DatasetLayout, refs: Sequence[DatasetRef], collection: str | None = None) -> pa.Table:
+def key_table(
+    layout: DatasetLayout, refs: Sequence[DatasetRef] | RefColumns, collection: str | None = None
+) -> pa.Table:
     """Make the keys of a batch as an Arrow table, for a bulk look-up.
 
     Parameters
     ----------
     layout : `DatasetLayout`
         The table.
-    refs : sequence of `DatasetRef`
+    refs : sequence of `DatasetRef`, or `RefColumns`
         The datasets.
     collection : `str`, optional
         Collection to look in; each dataset's run by default.
@@ -229,15 +294,13 @@ def key_table(layout: DatasetLayout, refs: Sequence[DatasetRef], collection: str
     """
     import pyarrow as pa
 
+    batch = refs if isinstance(refs, RefColumns) else RefColumns(layout, refs)
     schema = layout.schema.arrow
-    n = len(refs)
     columns: list[Any] = [
-        _strings([ref.datasetType.name for ref in refs]),
-        _strings([ref.run for ref in refs]) if collection is None else pa.repeat(collection, n),
+        _strings(batch.names),
+        _strings(batch.runs) if collection is None else pa.repeat(collection, len(batch.refs)),
+        *batch.keys,
     ]
-    values = list(zip(*[ref.dataId.required_values for ref in refs], strict=True))
-    for name, column in zip(layout.dimensions, values, strict=True):
-        columns.append(pa.array(column, schema.field(name).type))
     fields = [schema.field(name) for name in layout.key_columns]
     return pa.table([_as(c, f.type) for c, f in zip(columns, fields, strict=True)], schema=pa.schema(fields))
 

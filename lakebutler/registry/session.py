@@ -20,6 +20,7 @@ from typing import NoReturn, cast
 
 from lakebutler.errors import ButlerUserError, ReadOnlyButlerError
 from lakebutler.lake.change import Change
+from lakebutler.lake.collector import collector_paused
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.snapshot import Snapshot
 
@@ -183,6 +184,10 @@ class Session:
             Whether it may share a commit with other threads; see `Lake.commit`.
         """
         self.require_writeable(op)
+        with collector_paused():
+            self._execute(build, op, message, together=together)
+
+    def _execute(self, build: Build, op: str, message: str, *, together: bool) -> None:
         if self._mine.open is None:
             snapshot = self.lake.commit(build, op=op, message=message or self.note, together=together)
             if self._mine.held is not None:

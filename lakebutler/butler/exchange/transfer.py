@@ -35,6 +35,7 @@ from lakebutler.errors import (
     StorageError,
     known_names,
 )
+from lakebutler.lake.collector import collector_paused
 from lakebutler.registry.dataset_rows import FILE_COLUMNS
 from lakebutler.registry.schema import DatasetLayout
 
@@ -86,7 +87,7 @@ def transfer_datasets(
         for layout, table in tables.items():
             keys_of_table(keys, _group(source, table, layout), table)
         bundle.records = find_records(snapshot, source.registry.universe, keys)
-    with _Scratch() as scratch:
+    with _Scratch() as scratch, collector_paused():
         incoming = Incoming(bundle)
         for layout, table in tables.items():
             _add(incoming, target, source, layout, table, skip_missing=skip_missing, scratch=scratch)
