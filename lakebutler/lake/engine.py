@@ -249,7 +249,7 @@ def _views(snapshot: Snapshot, tables: Sequence[str]) -> duckdb.DuckDBPyConnecti
             connection.register(name, data)
         paths.extend(made.paths)
         try:
-            connection.execute(f"CREATE TEMP VIEW {quote(table)} AS {made.sql}")
+            connection.execute(f"CREATE TEMP VIEW {quote(table)} AS {_in_utc(snapshot, table)} ({made.sql})")
         except (duckdb.Error, UnicodeDecodeError) as error:
             raise RepositoryCorruptError(
                 f"table {table!r} of {snapshot.segments.storage.url} cannot be read: {_first_line(error)}"
@@ -273,6 +273,14 @@ def _registered(
             connection.execute(f"DROP VIEW IF EXISTS {quote(name)}")
         for name in tables:
             connection.unregister(name)
+
+
+def _in_utc(snapshot: Snapshot, table: str) -> str:
+    """Select everything, times without a zone: they are UTC, as in ``views.sql``."""
+    columns = snapshot.schemas()[table].columns
+    names = [quote(column.name) for column in columns if column.type == "timestamp"]
+    times = ", ".join(f"make_timestamp(epoch_us({name})) AS {name}" for name in names)
+    return f"SELECT * REPLACE ({times}) FROM" if times else "FROM"
 
 
 def _register(

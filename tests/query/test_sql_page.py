@@ -7,8 +7,10 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from lakebutler import Butler, CollectionType, DatasetType
@@ -122,3 +124,14 @@ def test_the_examples_answer_what_they_say(root: str) -> None:
     assert answers[7]["exposure"] == [0, 1, 2]
     assert answers[8]["datasets"] == [2, 2, 3]
     assert answers[9]["idle_seconds"][:3] == [1170.0, 1170.0, 1170.0]
+
+
+def test_columns_have_the_same_types_and_instants_in_plain_duckdb(root: str) -> None:
+    text = "SELECT typeof(ingest_date), typeof(id), min(ingest_date), max(ingest_date) FROM raw GROUP BY ALL"
+    with duckdb.connect() as plain, Butler.from_config(root) as butler:
+        plain.execute(f"SET file_search_path = '{root}'")
+        plain.execute(Path(root, "registry/views.sql").read_text())
+        plain.execute("SET TimeZone = 'America/New_York'")
+        assert plain.sql(text).fetchall() == butler.sql(text).fetchall()
+        (row,) = butler.sql("SELECT ingest_date FROM raw LIMIT 1").fetchall()
+    assert abs(datetime.now(UTC).replace(tzinfo=None) - row[0]) < timedelta(hours=1)
