@@ -10,8 +10,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from lakebutler.errors import ButlerError, FileFormatError, HeaderError
 from lakebutler.instruments.camera import Camera
@@ -25,8 +24,7 @@ _POOL_PAYS_FROM = 64  # files; below, starting a worker costs more than it saves
 _EXPOSURES_KEPT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class FileResult:
+class FileResult(NamedTuple):
     """What reading the header of one file gave.
 
     Attributes

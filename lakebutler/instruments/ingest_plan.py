@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lakebutler.instruments.headers import FileResult
 from lakebutler.instruments.ingest_report import FileReport, FileStatus
@@ -28,8 +28,7 @@ _SHOWN = 3
 _SHARED = ("obs_id", "physical_filter", "day_obs", "group", "observation_type")
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A file that can be ingested as far as its header goes.
 
     Attributes

@@ -11,8 +11,7 @@ beginning.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.errors import HeaderError
 from lakebutler.timespan import MAX_NSEC, MIN_NSEC, Timespan
@@ -36,8 +35,7 @@ _TEXT_LIMITS = {"observation_type": 16, "observation_reason": 68}
 _TEXT_LIMIT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """One detector of one exposure, as its header tells.
 
     Attributes
@@ -97,10 +95,28 @@ class Observation:
     has_simulated: bool | None
     can_see_sky: bool | None
 
+    def of_detector(self, number: int) -> Observation:
+        """Give the same exposure as another detector saw it.
+
+        Parameters
+        ----------
+        number : `int`
+            The other detector.
+
+        Returns
+        -------
+        observation : `Observation`
+            What all detectors share, with this number.
+        """
+        return Observation._make((*self[:_DETECTOR], number, *self[_DETECTOR + 1 :]))
+
     @property
     def exposure_key(self) -> tuple[str, int]:
         """Instrument and exposure: what the detectors of one exposure share."""
         return self.instrument, self.exposure_id
+
+
+_DETECTOR = Observation._fields.index("detector")
 
 
 def day_of(nsec: int, offset_s: int) -> int:

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from lakebutler.errors import ButlerError, HeaderError, StorageError
@@ -71,7 +70,7 @@ class Sidecars:
         self._known: MutableMapping[tuple[str, int], Observation] = Recent()
         self._indexed: dict[str, Mapping[str, Any]] = {}
         self._failed: dict[str, str] = {}
-        self._beside: dict[str, frozenset[str]] = {}
+        self._listed: dict[str, frozenset[str]] = {}
         self.files = list(dict.fromkeys(self._expanded(paths)))
         self._look_around()
 
@@ -97,9 +96,9 @@ class Sidecars:
             directory = os.path.dirname(path)
             counts[directory] = counts.get(directory, 0) + 1
         for directory, count in counts.items():
-            names = _json_names(directory) if count >= _LIST_FROM and "://" not in directory else None
+            names = _names(directory) if count >= _LIST_FROM and "://" not in directory else None
             if names is not None:
-                self._beside[directory] = names
+                self._listed[directory] = names
             index = f"{directory}/{INDEX_NAME}"
             if self._search and (names is None or INDEX_NAME in names) and _exists(index):
                 try:
@@ -135,7 +134,7 @@ class Sidecars:
     def _own(self, path: str) -> Mapping[str, Any] | None:
         directory, name = os.path.split(path)
         sidecar = _sidecar_name(name)
-        names = self._beside.get(directory)
+        names = self._listed.get(directory)
         if sidecar == name or (names is not None and sidecar not in names):
             return None
         own = f"{directory}/{sidecar}"
@@ -143,6 +142,12 @@ class Sidecars:
             return None
         content = _load(own)
         return _checked_content(content, sidecar)
+
+    def _is_there(self, path: str) -> bool:
+        """Tell whether a file is there; ingest will find out about remote ones."""
+        directory, _, name = path.rpartition("/")
+        names = self._listed.get(directory)
+        return "://" in path or (os.path.exists(path) if names is None else name in names)
 
     def _result(self, path: str, entry: Mapping[str, Any]) -> FileResult | None:
         if entry.get(_CONTENT) != "translated":
@@ -157,7 +162,7 @@ class Sidecars:
             )
         if camera.raw.units != "image":
             return None  # which unit holds which detector stands only in the file
-        if "://" not in path and not os.path.exists(path):
+        if not self._is_there(path):
             raise HeaderError("No such file or directory")
         return FileResult(path, (observation_from_sidecar(camera, entry, path, self._known),))
 
@@ -197,7 +202,7 @@ def observation_from_sidecar(
         first = known.get((camera.name, entry.get("exposure_id", -1)))
         same = first is not None and entry.get("observation_id") == first.obs_id
         if first is not None and same and first.physical_filter == _filter_of(camera, entry):
-            return replace(first, detector=find_detector(camera, entry.get("detector_num")))
+            return first.of_detector(find_detector(camera, entry.get("detector_num")))
     values = {name: entry[name] for name in _PLAIN if name in entry}
     for name in ("datetime_begin", "datetime_end"):
         if entry.get(name) is not None:
@@ -299,8 +304,8 @@ def _exists(path: str) -> bool:
         raise StorageError(f"cannot look for {path}: {' '.join(str(err).split())}") from err
 
 
-def _json_names(directory: str) -> frozenset[str]:
+def _names(directory: str) -> frozenset[str]:
     names: frozenset[str] = frozenset()
     with suppress(OSError), os.scandir(directory or ".") as entries:
-        names = frozenset(entry.name for entry in entries if entry.name.endswith(".json"))
+        names = frozenset(entry.name for entry in entries if entry.is_file())
     return names

@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -178,7 +177,7 @@ def _sibling(camera: Camera, first: Observation, values: Mapping[str, Any]) -> O
     for what, here, there in (*own, ("observation_id", values["observation_id"], first.obs_id)):
         if here != there:
             raise HeaderError(f"{what} is {here!r}, but {there!r} elsewhere in exposure {first.exposure_id}")
-    return replace(first, detector=find_detector(camera, values["detector_num"]))
+    return first.of_detector(find_detector(camera, values["detector_num"]))
 
 
 def file_values(camera: Camera, path: str) -> Mapping[str, str]:

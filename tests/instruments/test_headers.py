@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +92,8 @@ def test_a_decam_file_gives_one_observation_per_science_ccd(
     assert (first.exposure_id, first.day_obs, first.sky_angle_deg) == (229388, 20130831, 90.0)
     assert first.physical_filter == "z DECam SDSS c0004 9260.0 1520.0"
     for other in result.observations[1:]:
-        assert {k: v for k, v in asdict(other).items() if k != "detector"} == {
-            k: v for k, v in asdict(first).items() if k != "detector"
+        assert {k: v for k, v in other._asdict().items() if k != "detector"} == {
+            k: v for k, v in first._asdict().items() if k != "detector"
         }
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,7 +44,7 @@ BASE = Observation(
 
 
 def file_of(path: str, *detectors: int, **changes: Any) -> FileResult:
-    return FileResult(path, tuple(replace(BASE, detector=d, **changes) for d in detectors))
+    return FileResult(path, tuple(BASE._replace(detector=d, **changes) for d in detectors))
 
 
 def test_files_of_one_exposure_belong_together() -> None:
@@ -125,7 +124,7 @@ def test_records_are_compared_as_numbers_and_times(change: dict[str, Any], expec
 
 
 def test_a_bias_is_one_nanosecond_long() -> None:
-    record = exposure_record(replace(BASE, end_nsec=BASE.begin_nsec))
+    record = exposure_record(BASE._replace(end_nsec=BASE.begin_nsec))
     assert record["timespan"].nsec == (BASE.begin_nsec, BASE.begin_nsec + 1)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -300,7 +301,8 @@ def test_two_who_ingest_the_same_at_once_lose_nothing(butler: Butler, raws: list
         changes.append(RawChanges(who, batch, {"DemoCam": camera}, None))
         changes[-1].judge(update=False, skip_existing=True)
     for one in changes:  # both decided on the empty repository
-        one.commit("copy", lambda one=one: record_files(one.butler, [f for _, f in one.decided()], "r"))
+        reports = [report for _, report in one.decided()]
+        one.commit("copy", partial(record_files, one.butler, reports, RUN))
     found = butler.query_datasets("raw", collections=RUN)
     assert len(found) == len(raws)
     for ref in found:

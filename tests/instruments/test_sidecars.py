@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ def test_a_translated_sidecar_says_what_the_header_says(
     shutil.copy(shared_data / "headers/amt/fitsheader-hsc.json", tmp_path / "HSCA90402400.json")
     result = Sidecars([HSC], [str(path)]).read(str(path))
     assert result is not None
-    ours, theirs = asdict(result.observations[0]), asdict(from_header)
+    ours, theirs = result.observations[0]._asdict(), from_header._asdict()
     later = {"can_see_sky", "seq_start"}  # the sidecar is older than the first, and never had the other
     assert {k for k in ours if ours[k] != theirs[k]} <= later | {"zenith_angle_deg"}
     assert ours["zenith_angle_deg"] == pytest.approx(theirs["zenith_angle_deg"], abs=1e-9)
