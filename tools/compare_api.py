@@ -68,7 +68,7 @@ OURS = {
     "DataCoordinateQueryResults": "lakebutler.query.results:DataCoordinateQueryResults",
     "DimensionRecordQueryResults": "lakebutler.query.results:DimensionRecordQueryResults",
     "GeneralQueryResults": "lakebutler.query.general:GeneralQueryResults",
-    "ExpressionFactory": "lakebutler.query.expression:ExpressionFactory",
+    "ExpressionFactory": "lakebutler.query.expression_factory:ExpressionFactory",
     "DataCoordinate": "lakebutler:DataCoordinate",
     "DimensionUniverse": "lakebutler:DimensionUniverse",
     "DimensionGroup": "lakebutler:DimensionGroup",

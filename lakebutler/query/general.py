@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import EllipsisType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import InvalidQueryError, known_names
+from lakebutler.query.attach import attach_records
 from lakebutler.query.columns import DATASET_FIELDS, ColumnRef
 from lakebutler.query.results import QueryResults
 from lakebutler.timespan import Timespan
@@ -79,9 +81,14 @@ class GeneralQueryResults(QueryResults[dict[str, Any]]):
                         hint=f"ask for {kind.name}.{field} too",
                     )
         keys = tuple(self.dimensions.data_coordinate_keys)
-        for row in self:
-            values = tuple([row[name] for name in keys])
-            data_id = DataCoordinate.from_full_values(self.dimensions, values)
+        rows = list(self)
+        data_ids = [
+            DataCoordinate.from_full_values(self.dimensions, tuple([row[name] for name in keys]))
+            for row in rows
+        ]
+        if self._request.with_records:
+            data_ids = attach_records(self._snapshot, self.dimensions, data_ids)
+        for row, data_id in zip(rows, data_ids, strict=True):
             refs = [
                 DatasetRef(
                     kind,
@@ -93,6 +100,15 @@ class GeneralQueryResults(QueryResults[dict[str, Any]]):
                 for kind in dataset_types
             ]
             yield GeneralResultTuple(data_id, refs, row)
+
+    def with_dimension_records(self) -> Self:
+        """Let the data IDs that `iter_tuples` gives carry their records."""
+        return self._with(replace(self._request, with_records=True))
+
+    @property
+    def has_dimension_records(self) -> bool:
+        """Whether the data IDs carry their records."""
+        return self._request.with_records
 
     def _column_types(self) -> dict[str, str]:
         types = super()._column_types()

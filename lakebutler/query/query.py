@@ -22,6 +22,7 @@ from lakebutler.errors import (
     NoDefaultCollectionError,
     known_names,
 )
+from lakebutler.query.expression_factory import ExpressionFactory
 from lakebutler.query.general import GeneralQueryResults, field_names
 from lakebutler.query.joins import DatasetSearch, Upload
 from lakebutler.query.request import Request, split_arguments
@@ -82,13 +83,19 @@ class Query:
         """Dataset types searched so far."""
         return frozenset(search.name for search in self._request.searches)
 
+    @property
+    def expression_factory(self) -> ExpressionFactory:
+        """Makes conditions with Python's operators: ``query.where(x.visit > 5)``."""
+        return ExpressionFactory(self.universe)
+
     def where(self, *args: object, bind: Mapping[str, Any] | None = None, **kwargs: Any) -> Query:
         """Add conditions; all of them must hold.
 
         Parameters
         ----------
         *args
-            Where-expressions, data IDs and mappings.
+            Where-expressions (texts, or conditions made with `expression_factory`), data IDs and
+            mappings.
         bind : mapping, optional
             Values of bind variables in the expressions.
         **kwargs

@@ -13,6 +13,7 @@ from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.errors import DimensionNameError, DimensionValueError, InvalidQueryError
 from lakebutler.query.columns import ColumnRef, Scope, dimension_column, element_field, resolve
 from lakebutler.query.expression import Bound, Operation, columns_of, conjunction
+from lakebutler.query.expression_factory import Predicate
 from lakebutler.query.governors import mentioned
 from lakebutler.query.joins import Upload
 from lakebutler.query.plan import DatasetSearch, Order, Plan, make_plan
@@ -255,7 +256,7 @@ def split_arguments(
     Parameters
     ----------
     arguments : sequence
-        Expressions, data IDs and mappings.
+        Expressions as text or as `Predicate`, data IDs and mappings.
     keywords : mapping
         Values to fix.
     bind_values : mapping or `None`
@@ -272,11 +273,14 @@ def split_arguments(
     """
     texts: list[str] = []
     data_id: dict[str, Any] = {}
+    values = dict(bind_values or {})
     for argument in arguments:
         if argument is None:
             continue
         if isinstance(argument, str):
             texts.append(argument)
+        elif isinstance(argument, Predicate):
+            texts.append(argument.render(values))
         elif isinstance(argument, DataCoordinate):
             data_id.update(argument.required)
         elif isinstance(argument, Mapping):
@@ -284,7 +288,7 @@ def split_arguments(
         else:
             raise InvalidQueryError(
                 f"where takes expressions and data IDs, not {type(argument).__name__}",
-                hint='write a string such as "visit > 3", or pass keywords',
+                hint='write a string such as "visit > 3", or x.visit > 3, or pass keywords',
             )
     data_id.update(keywords)
-    return texts, dict(bind_values or {}), data_id
+    return texts, values, data_id

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +17,7 @@ from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.errors import CalibrationLookupError, InvalidQueryError
 from lakebutler.ids import uuid_from_int
+from lakebutler.lake.collector import collector_paused
 from lakebutler.lake.schema import Column, TableSchema
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.sorting import rows_to_table
@@ -28,6 +27,7 @@ from lakebutler.query.direct import Rows
 from lakebutler.query.execute import any_row, batches, count_rows, searchable, select_rows
 from lakebutler.query.explain import why_empty
 from lakebutler.query.expression import Operation
+from lakebutler.query.expression_factory import order_text
 from lakebutler.query.plan import Plan
 from lakebutler.query.request import Request, split_arguments
 from lakebutler.query.shape import few_answers
@@ -79,9 +79,10 @@ class QueryResults(Generic[T]):
         """Add conditions; see `Query.where`."""
         return self._with(self._request.where(*split_arguments(args, kwargs, bind)))
 
-    def order_by(self, *args: str) -> Self:
-        """Sort by names; ``-`` in front of one sorts from high to low."""
-        return self._with(replace(self._request, order_by=self._request.order_by + args))
+    def order_by(self, *args: Any) -> Self:
+        """Sort by names, with ``-`` in front from high to low, or by columns of an expression factory."""
+        terms: tuple[Any, ...] = tuple(order_text(term) for term in args)
+        return self._with(replace(self._request, order_by=self._request.order_by + terms))
 
     def limit(self, limit: int | None = None) -> Self:
         """Return that many rows at most; all if `None`."""
@@ -143,7 +144,7 @@ class QueryResults(Generic[T]):
             return
         for table in batches(plan, self._snapshot, self._extra, learnt, _PART):
             part = self._checked_table(table)
-            with no_collection():
+            with collector_paused():
                 columns = [
                     uuids(c) if name == "id" else values_of(c)
                     for name, c in zip(part.column_names, part.columns, strict=True)
@@ -278,7 +279,7 @@ class DataCoordinateQueryResults(QueryResults[DataCoordinate]):
 
     def __iter__(self) -> Iterator[DataCoordinate]:
         for names, rows in self._parts():
-            with no_collection():
+            with collector_paused():
                 data_ids = data_ids_of(self.dimensions, names, rows)
                 if self._request.with_records:
                     data_ids = attach_records(self._snapshot, self.dimensions, data_ids)
@@ -340,7 +341,7 @@ class DatasetRefQueryResults(QueryResults[DatasetRef]):
     def __iter__(self) -> Iterator[DatasetRef]:
         kind = self.dataset_type
         for names, rows in self._parts():
-            with no_collection():
+            with collector_paused():
                 data_ids = data_ids_of(self.dimensions, names, rows)
                 if self._request.with_records:
                     data_ids = attach_records(self._snapshot, self.dimensions, data_ids)
@@ -416,18 +417,6 @@ def rows_table(types: Mapping[str, str], names: Sequence[str], rows: Sequence[tu
         return pa.table({"one": pa.array([1] * len(rows), pa.int32())})
     schema = TableSchema("rows", tuple(Column(n, types[n]) for n in names), (), ())
     return rows_to_table(schema, rows)
-
-
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Make many objects without a search for garbage among them, which takes as long as making them."""
-    paused = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if paused:
-            gc.enable()
 
 
 def values_of(column: Any) -> list[Any]:
