@@ -29,8 +29,11 @@ FEW = 3
 """Up to so many files and directories are synced one by one."""
 
 MANY_BYTES = 64 << 20
-"""With more data than this waiting to be written, ``syncfs`` is not used: it may be
-that of others, and if it is ours, the number of requests does not matter."""
+"""With more data than this waiting to be written, ``syncfs`` is not used for a few files: it
+may be that of others, and if it is ours, the number of requests does not matter."""
+
+BYTES_A_FILE = 32 << 10
+"""So much more may wait for each file: what a disk writes while one `fsync` is done."""
 
 _THREADS = 32
 
@@ -91,13 +94,15 @@ def _each(paths: Sequence[str], act: Callable[[str], None]) -> None:
             pass
 
 
-def sync_everything(directory: str) -> bool:
+def sync_everything(directory: str, count: int = 1) -> bool:
     """Make all that was written to a file system durable, if that is safe and cheap.
 
     Parameters
     ----------
     directory : `str`
         A directory on the file system.
+    count : `int`, optional
+        Number of files and directories that are to be made durable.
 
     Returns
     -------
@@ -111,7 +116,7 @@ def sync_everything(directory: str) -> bool:
         Raised if something could not be written out.
     """
     libc = _libc()
-    if libc is None or _waiting_bytes() > MANY_BYTES:
+    if libc is None or _waiting_bytes() > MANY_BYTES + count * BYTES_A_FILE:
         return False
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -178,7 +178,8 @@ class LocalFiles(Files):
         directories = dict.fromkeys(place.rpartition("/")[0] for place in places)
         news = self._not_durable(directories)
         try:
-            if len(places) + len(news) <= FEW or not sync_everything(self._prefix):
+            count = len(places) + len(news)
+            if count <= FEW or not sync_everything(self._prefix, count):
                 sync_files(places)
                 sync_directories(list(news))
         except OSError as exc:

@@ -36,7 +36,6 @@ __all__ = [
     "group_refs",
     "insert_datasets",
     "insert_one",
-    "remove_datasets",
     "set_files",
     "unstored",
 ]
@@ -507,34 +506,6 @@ def check_free(snapshot: Snapshot, ref: DatasetRef) -> DatasetLayout:
         same = "it is there already" if holder == ref.id else f"its data ID is taken by dataset {holder}"
         raise conflict([ref], (0,), same)
     return layout
-
-
-def remove_datasets(snapshot: Snapshot, refs: Sequence[DatasetRef]) -> Change | None:
-    """Build the removal of datasets and of all their memberships.
-
-    Parameters
-    ----------
-    snapshot : `Snapshot`
-        The state to check against.
-    refs : sequence of `DatasetRef`
-        The datasets; those that are not there are passed over.
-
-    Returns
-    -------
-    change : `Change` or `None`
-        `None` if there is nothing to remove.
-    """
-    change = Change()
-    anything = False
-    for layout, positions in group_refs(refs).items():
-        if layout.table not in snapshot.schemas():
-            continue
-        part = [refs[i] for i in positions]
-        for scope in {(ref.datasetType.name, ref.run) for ref in part}:
-            change.touch(layout.table, scope)
-        change.delete(layout.table, ("id",), [(ref.id,) for ref in part])
-        anything = True
-    return change if anything else None
 
 
 def set_files(snapshot: Snapshot, layout: DatasetLayout, files: Mapping[uuid.UUID, FileRow]) -> Change | None:

@@ -399,7 +399,7 @@ class Synced:
             self.directories += paths
             directories(paths)
 
-        def sync_everything(directory: str) -> bool:
+        def sync_everything(directory: str, count: int) -> bool:
             if not everything:
                 return False
             self.everything += 1
@@ -456,7 +456,7 @@ def test_a_sync_that_fails_is_a_storage_error(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fail)
-    monkeypatch.setattr(local, "sync_everything", lambda directory: False)
+    monkeypatch.setattr(local, "sync_everything", lambda directory, count: False)
     for n in (1, 20):
         paths = [datastore.put({}, ref(i)).path or "" for i in range(n)]
         with pytest.raises(StorageError, match="durable"):

@@ -17,7 +17,7 @@ from lakebutler.butler.maintenance.garbage import collect_garbage, vacuum
 from lakebutler.butler.maintenance.verify import verify
 from lakebutler.collections.collection import CollectionType
 from lakebutler.errors import CommitUnknownError
-from lakebutler.registry.datasets import remove_datasets
+from lakebutler.registry.removal import remove_datasets
 from tests.fault.faulty import Crash, FaultyOS
 
 CAM = "Cam1"
@@ -102,7 +102,7 @@ def certify(butler: Butler, _: Path) -> None:
 
 def remove(butler: Butler, _: Path) -> None:
     refs = refs_of(butler, 1)
-    butler._session.execute(lambda snapshot: remove_datasets(snapshot, refs), op="remove")
+    butler._session.execute(lambda snapshot: remove_datasets(snapshot, refs, []), op="remove")
 
 
 def prune(butler: Butler, _: Path) -> None:

@@ -64,11 +64,11 @@ def test_an_inner_transaction_undoes_only_its_own(world: World) -> None:
 
 
 def test_a_dataset_added_and_removed_in_one_transaction_is_gone(world: World) -> None:
-    from lakebutler.registry import datasets
+    from lakebutler.registry.removal import remove_datasets
 
     with world.registry.session.transaction():
         ref = world.add(1)
-        world.registry.session.execute(lambda s: datasets.remove_datasets(s, [ref]), op="remove")
+        world.registry.session.execute(lambda s: remove_datasets(s, [ref], []), op="remove")
     assert world.find(world.another(), "run/a", 1) is None
 
 
@@ -103,13 +103,13 @@ def test_a_run_removed_meanwhile_is_noticed(world: World) -> None:
 
 
 def test_a_dataset_removed_meanwhile_cannot_be_tagged(world: World) -> None:
-    from lakebutler.registry import datasets
+    from lakebutler.registry.removal import remove_datasets
 
     ref = world.add(1)
     other = world.another()
     with pytest.raises(DatasetNotFoundError), world.registry.session.transaction():
         world.registry.associate("tag", [ref])
-        other.session.execute(lambda s: datasets.remove_datasets(s, [ref]), op="remove")
+        other.session.execute(lambda s: remove_datasets(s, [ref], []), op="remove")
 
 
 def test_two_editors_of_a_chain_both_count(world: World) -> None:
