@@ -17,14 +17,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 from lakebutler.datastore.durable import FEW, sync_directories, sync_everything, sync_files
 from lakebutler.datastore.files import CHUNK, Content, Files, Written, next_name
+from lakebutler.datastore.new_file import new_file, write_all
 from lakebutler.datastore.paths import ARTIFACTS, Allowed, file_uri
+from lakebutler.datastore.transfer import MAKERS
 from lakebutler.errors import ExternalFileError, RepositoryCorruptError, StorageError
 from lakebutler.lake.storage import FileInfo
 
 __all__ = ["LocalFiles", "open_regular"]
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _TRIES = 1000
 _REMEMBERED = 100_000
 
@@ -102,8 +103,7 @@ class LocalFiles(Files):
         """Write a new file; never over another one."""
 
         def fill(place: str) -> None:
-            descriptor = os.open(place, _WRITE, self._file_mode)
-            with _removed_on_failure(place, descriptor):
+            with new_file(place, self._file_mode) as descriptor:
                 write_all(descriptor, data)
 
         return self._claim(path, fill)
@@ -159,8 +159,6 @@ class LocalFiles(Files):
 
     def bring(self, source: str, path: str, mode: str) -> Written:
         """Make a new file of a local one."""
-        from lakebutler.datastore.transfer import MAKERS
-
         found: list[Written] = []
 
         def make(place: str) -> None:
@@ -296,59 +294,6 @@ def _make_directories(prefix: str, directory: str, mode: int) -> None:
         except FileExistsError:
             if not os.path.isdir(place):
                 raise
-
-
-class _removed_on_failure:  # noqa: N801 - reads as what it does
-    """Close a new file, and remove it if writing it failed."""
-
-    __slots__ = ("descriptor", "place")
-
-    def __init__(self, place: str, descriptor: int) -> None:
-        self.place = place
-        self.descriptor = descriptor
-
-    def __enter__(self) -> int:
-        return self.descriptor
-
-    def __exit__(self, kind: object, exc: object, trace: object) -> None:
-        os.close(self.descriptor)
-        if kind is not None:
-            os.unlink(self.place)
-
-
-def new_file(place: str, mode: int) -> _removed_on_failure:
-    """Make a file that must not exist; a context that gives its descriptor.
-
-    Parameters
-    ----------
-    place : `str`
-        Local path.
-    mode : `int`
-        Permissions, before the umask.
-
-    Returns
-    -------
-    context : context manager
-        Closes the file; removes it if its block fails.
-    """
-    return _removed_on_failure(place, os.open(place, _WRITE, mode))
-
-
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of a buffer.
-
-    Parameters
-    ----------
-    descriptor : `int`
-        An open file.
-    data : buffer
-        What to write.
-    """
-    written = os.write(descriptor, data)
-    if written != len(data):
-        rest = memoryview(data)[written:]
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
 
 
 def _size_behind(entry: os.DirEntry[str]) -> int:

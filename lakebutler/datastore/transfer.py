@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 
 from lakebutler.datastore.files import CHUNK, stream_checksum
-from lakebutler.datastore.local import new_file, write_all
+from lakebutler.datastore.new_file import new_file, write_all
 from lakebutler.errors import DatasetNotFoundError, StorageError, known_names
 
 __all__ = ["LOCAL_ONLY", "MAKERS", "MODES", "check_mode", "read_small", "regular_size"]

@@ -8,15 +8,13 @@ expression made here means exactly what the same text means.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import InvalidQueryError, known_names
 
-if TYPE_CHECKING:
-    from lakebutler.query.query import Query
-
 __all__ = [
+    "Asked",
     "DatasetTypeProxy",
     "DimensionElementProxy",
     "ExpressionFactory",
@@ -32,6 +30,25 @@ _DATASET_FIELDS = ("collection", "dataset_id", "ingest_date", "run", "timespan")
 
 Part = tuple[str, Any]
 """A piece of text, or the empty text and a value."""
+
+
+class Asked(Protocol):
+    """A query, as far as an expression needs one."""
+
+    @property
+    def universe(self) -> DimensionUniverse:
+        """The dimensions."""
+
+    def general(self, dimensions: Iterable[str], *names: str) -> Iterable[Mapping[str, Any]]:
+        """Rows of values by name.
+
+        Parameters
+        ----------
+        dimensions : iterable of `str`
+            Dimensions of the rows.
+        *names : `str`
+            Fields.
+        """
 
 
 class _Written:
@@ -200,7 +217,7 @@ class ScalarProxy(ExpressionProxy):
             return Predicate("(", self, " IN (", ("", given), "))")
         return _joined("OR", [self == other for other in given])
 
-    def in_query(self, column: ExpressionProxy, query: Query) -> Predicate:
+    def in_query(self, column: ExpressionProxy, query: Asked) -> Predicate:
         """Condition that it is one of the values that a column has in another query.
 
         Parameters
