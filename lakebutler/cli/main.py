@@ -28,10 +28,12 @@ SECTIONS: dict[str, dict[str, str]] = {
         "add-header-fixes": "header_fixes",
         "remove-header-fixes": "header_fixes",
         "ingest-raws": "instruments",
+        "define-visits": "visits",
         "ingest-files": "datasets",
         "ingest-zip": "exchange",
         "import": "exchange",
         "convert-gen3": "exchange",
+        "convert-gen2": "gen2",
     },
     "Ask it": {
         "query-collections": "query_collections",

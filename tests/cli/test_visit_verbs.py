@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Visits and skymaps by the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import call, succeed
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with some exposures of the simulated camera, a bias among them."""
+    from lakebutler.instruments import simulate
+
+    place = tmp_path_factory.mktemp("night")
+    chosen = tuple(exposure for exposure in simulate.plan_exposures() if exposure.seq_num in {1, 8, 9})[:3]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulate, "plan_exposures", lambda: chosen)
+        simulate.simulate_raws(place / "raws")
+    succeed("create", place / "repo")
+    succeed("register-instrument", place / "repo", "DemoCam")
+    succeed("ingest-raws", place / "repo", place / "raws")
+    return place / "repo"
+
+
+def test_visits_are_defined_once_and_then_there(night: Path) -> None:
+    first = succeed("define-visits", night, "DemoCam", "--collections", "DemoCam/raw/all")
+    assert first.out == "DemoCam: 2 visits: 2 defined; 18 detector regions\n"
+    assert "1 exposure left out: could not see the sky" in first.err
+    assert "2 present" in succeed("define-visits", night, "DemoCam").out
+    assert "nothing to do" in succeed("define-visits", night, "DemoCam", "--incremental").out
+    records = succeed("query-dimension-records", night, "visit", "--json").json()
+    assert len(records) == 2
+    assert len(succeed("query-dimension-records", night, "visit_detector_region", "--json").json()) == 18
+
+
+def test_a_visit_that_differs_is_named_and_replaced_when_asked_for(night: Path) -> None:
+    succeed("define-visits", night, "DemoCam")
+    result = call("define-visits", night, "DemoCam", "--padding", "10")
+    assert result.code == 2
+    assert "conflict: its region is off by" in result.err
+    rows = call("define-visits", night, "DemoCam", "--padding", "10", "--json").json()
+    assert [r["status"] for r in rows] == ["conflict", "conflict"]
+    updated = succeed("define-visits", night, "DemoCam", "--padding", "10", "--update-records")
+    assert "2 changed; 18 detector regions" in updated.out
+    assert succeed("define-visits", night, "DemoCam", "--update-records").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["HSC"], "'HSC' is not registered"),
+        (["DemoCm"], "DemoCam"),
+        (["DemoCam", "--visit-system", "one-by-one"], "one-to-one"),
+        (["DemoCam", "--where", "exposre = 1"], "exposre"),
+        (["DemoCam", "--collections", "nowhere"], "'nowhere'"),
+        (["DemoCam", "--padding", "-128"], "not convex"),
+    ],
+)
+def test_what_is_wrong_is_named(night: Path, arguments: list[str], named: str) -> None:
+    result = call("define-visits", night, *arguments)
+    assert result.code == 2
+    assert named in result.err
+    assert len(result.err.strip().splitlines()) <= 4
