@@ -178,7 +178,8 @@ def _mapper_of(place: str, config: Mapping[str, Any]) -> tuple[str | None, str]:
             text = stream.read(_LONGEST_LINK).decode("utf-8", "replace").strip()
         if not _NAME.fullmatch(text):
             raise RepositoryFormatError(
-                f"{path} does not name a class: {text[:60]!r}", hint="it must be one line, such as a.b.HscMapper"
+                f"{path} does not name a class: {text[:60]!r}",
+                hint="it must be one line, such as a.b.HscMapper",
             )
         return text, "mapper"
     return None, "parent" if os.path.lexists(os.path.join(place, "_parent")) else "registry"
@@ -227,9 +228,7 @@ def _parent(
     yield _read(place, below, given, None)
 
 
-def _calib_root(
-    place: str, config: Mapping[str, Any], given: str | None, notes: list[str]
-) -> str | None:
+def _calib_root(place: str, config: Mapping[str, Any], given: str | None, notes: list[str]) -> str | None:
     if given is not None:
         if not os.path.isdir(given):
             raise NotARepositoryError(f"there is no directory {given} with calibrations")

@@ -179,7 +179,9 @@ def _make(merged: Mapping[str, Any], camera: str, source: str) -> Layout:
             if text is None or text == "":
                 continue
             if not isinstance(text, str):
-                raise RepositoryFormatError(f"{source}: the template of {kind!r} must be a text, not {text!r}")
+                raise RepositoryFormatError(
+                    f"{source}: the template of {kind!r} must be a text, not {text!r}"
+                )
             if text.endswith("/"):
                 continue  # a directory
             name = rename.get(kind, kind)

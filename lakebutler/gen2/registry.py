@@ -156,13 +156,12 @@ def _raw_table(tables: Mapping[str, Sequence[str]]) -> str | None:
     fit = [
         name
         for name, columns in tables.items()
-        if not name.lower().endswith(("_visit", "_skytile"))
-        and {c.lower() for c in columns} & set(_EXPOSURE)
+        if not name.lower().endswith(("_visit", "_skytile")) and {c.lower() for c in columns} & set(_EXPOSURE)
     ]
     if "raw" in fit:
         return "raw"
     beside = [name for name in fit if f"{name}_visit" in tables]
-    return (beside or fit or [None])[0]
+    return next(iter([*beside, *fit]), None)
 
 
 def read_calibrations(path: str) -> dict[str, CalibTable]:

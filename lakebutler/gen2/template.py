@@ -107,7 +107,9 @@ def parse_template(dataset_type: str, section: str, text: str) -> Template:
                 if found["kind"] in _INTEGERS:
                     integers.add(found["key"])
         if "%" in _FORMAT.sub("", element):
-            raise RepositoryFormatError(f"the template of {dataset_type!r} has a format that is none: {text!r}")
+            raise RepositoryFormatError(
+                f"the template of {dataset_type!r} has a format that is none: {text!r}"
+            )
     return Template(
         dataset_type,
         section,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, Literal, NamedTuple
 
 from lakebutler.timespan import MAX_NSEC, MIN_NSEC
@@ -212,9 +212,7 @@ def _without_duplicates(rows: list[ValidityRow], done: Resolved) -> list[Validit
     for _, some in groupby(rows, key=lambda row: (row.begin, row.end)):
         *lesser, best = some
         for row in lesser:
-            done.changes.append(
-                ValidityChange(row.key, row.item, "duplicate", (row.begin, row.end), ())
-            )
+            done.changes.append(ValidityChange(row.key, row.item, "duplicate", (row.begin, row.end), ()))
         if best.begin >= best.end:
             done.changes.append(ValidityChange(best.key, best.item, "empty", (best.begin, best.end), ()))
         else:
@@ -231,7 +229,9 @@ def _close(rows: list[ValidityRow], spans: dict[int, list[int]], gaps: str, done
         begin, end = spans[i][0], spans[last][1]
         if 0 < begin - end <= _SHORT:
             if gaps == "fail":
-                done.refused.append(f"{_shown(rows[i].key)}: a gap of {_days(begin - end)} before {_date(begin)}")
+                done.refused.append(
+                    f"{_shown(rows[i].key)}: a gap of {_days(begin - end)} before {_date(begin)}"
+                )
             else:
                 spans[last][1] = begin
         if spans[i][1] >= spans[last][1]:
@@ -262,7 +262,7 @@ def _sweep(rows: list[ValidityRow], spans: dict[int, list[int]]) -> dict[int, li
     active: list[int] = []
     pieces: dict[int, list[tuple[int, int]]] = {}
     at = 0
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         while at < len(order) and spans[order[at]][0] <= begin:
             active.append(order[at])
             at += 1

@@ -133,6 +133,8 @@ class Walked:
         directories that were not opened.
     opened : `int`
         Directories that were opened.
+    notes : `list` [`str`]
+        What was ambiguous.
     """
 
     hits: dict[str, Hits] = field(default_factory=dict)
@@ -141,6 +143,7 @@ class Walked:
     unusable: list[Found] = field(default_factory=list)
     pruned: list[Found] = field(default_factory=list)
     opened: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 def walk(
@@ -220,7 +223,7 @@ class _Walker:
             directory, states, above = waiting.pop()
             below, links, names = self._list(directory)
             self._files(directory, states, names)
-            more = []
+            more: list[tuple[str, list[State], frozenset[tuple[int, int]]]] = []
             for name in below:
                 self._enter(directory, name, states, above, more)
             for name, target in links:
@@ -266,7 +269,9 @@ class _Walker:
             except OSError as error:
                 if not self.ignored.match(entry.name):
                     loop = error.errno == errno.ELOOP
-                    why = "a link that goes round in a circle" if loop else "a link to a file that is not there"
+                    why = (
+                        "a link that goes round in a circle" if loop else "a link to a file that is not there"
+                    )
                     self.found.unusable.append(Found(printable(directory + entry.name), why))
                 return
             if found.st_mode & 0o170000 == 0o040000:
@@ -275,9 +280,7 @@ class _Walker:
             if found.st_mode & 0o170000 == 0o100000:
                 names.append(entry.name)
                 return
-        self.found.unusable.append(
-            Found(printable(directory + entry.name), "neither a file nor a directory")
-        )
+        self.found.unusable.append(Found(printable(directory + entry.name), "neither a file nor a directory"))
 
     def _enter(
         self,

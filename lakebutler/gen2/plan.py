@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""All that a conversion will write, worked out before anything is written.
+
+The same plan is behind a dry run and the real one: their numbers cannot differ.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.errors import RepositoryFormatError
+from lakebutler.gen2 import names
+from lakebutler.gen2.calibrations import (
+    Certified,
+    Matches,
+    calib_dates,
+    catch_all_table,
+    certify,
+    match_rows,
+    rows_of_paths,
+)
+from lakebutler.gen2.dataset_types import Role, TypePlan
+from lakebutler.gen2.exposures import Exposures, registry_exposures, visit_records
+from lakebutler.gen2.options import Options
+from lakebutler.gen2.refcats import level_of_config, level_of_pixels
+from lakebutler.gen2.report import CONVERTED, IGNORED, PRUNED, SKIPPED, UNRECOGNISED, Report, TypeCount
+from lakebutler.gen2.sites import Site, Sites
+from lakebutler.gen2.skymaps import PatchGrid
+from lakebutler.gen2.translate import Filters, Translated, Translator, first_of_each
+from lakebutler.gen2.units import with_units
+from lakebutler.instruments.instrument import instrument_records, raw_run_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Part", "Plan", "make_plan"]
+
+_NOT_CURATED = "written from curated data instead; --curated converts it"
+
+
+@dataclass
+class Part:
+    """Datasets of one type in one repository.
+
+    Attributes
+    ----------
+    name, dimensions, storage_class : `str`, `tuple` [`str`], `str`
+        The dataset type.
+    is_calibration : `bool`
+        Whether it can be certified.
+    formatter : `str`
+        What reads its files.
+    root : `str`
+        Where the paths begin.
+    table : `pyarrow.Table`
+        Columns ``path``, ``run``, the dimensions, and maybe ``unit``.
+    certified : `Certified`
+        Validity ranges.
+    """
+
+    name: str
+    dimensions: tuple[str, ...]
+    storage_class: str
+    formatter: str
+    root: str
+    table: pa.Table
+    is_calibration: bool = False
+    certified: Certified = field(default_factory=Certified)
+
+
+@dataclass
+class Plan:
+    """All that is to be written.
+
+    Attributes
+    ----------
+    records : `dict` [`str`, `list` [`dict`]]
+        Dimension records by element.
+    parts : `list` [`Part`]
+        Datasets.
+    chains : `dict` [`str`, `tuple` [`str`]]
+        Chains with their children.
+    calibrations : `str`
+        The collection in which calibrations are certified.
+    report : `Report`
+        What becomes of every file.
+    """
+
+    report: Report
+    calibrations: str
+    records: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def make_plan(sites: Sites, options: Options, grid: PatchGrid | None, report: Report) -> Plan:
+    """Work out all that is to be written.
+
+    Parameters
+    ----------
+    sites : `Sites`
+        Repositories that were walked.
+    options : `Options`
+        What the user decided.
+    grid : `PatchGrid` or `None`
+        The skymap.
+    report : `Report`
+        Takes what becomes of every file.
+
+    Returns
+    -------
+    plan : `Plan`
+        All of it.
+
+    Raises
+    ------
+    InstrumentError
+        Raised for a filter that nobody knows.
+    RepositoryFormatError
+        Raised if there are patches, but no skymap.
+    ConflictingDefinitionError
+        Raised for validity ranges that the user forbids.
+    """
+    return _Planner(sites, options, grid, report).run()
+
+
+class _Planner:
+    """Works out one conversion."""
+
+    def __init__(self, sites: Sites, options: Options, grid: PatchGrid | None, report: Report) -> None:
+        self.sites = sites
+        self.options = options
+        self.grid = grid
+        self.report = report
+        self.camera = sites.camera
+        self.filters = Filters(self.camera, options.filters)
+        self.translator = Translator(self.camera, options, self.filters, grid)
+        self.plan = Plan(report, names.calib_collection(self.camera.name, options.label))
+        self.runs: dict[str, dict[str, None]] = {}
+        self.exposures = Exposures()
+        self.used: dict[str, set[int]] = {"exposure": set(), "visit": set(), "tract": set()}
+
+    def run(self) -> Plan:
+        """Work it out."""
+        self.report.camera = self.camera.name
+        self.report.note(self.sites.notes)
+        tables = [
+            (site, site.plans[name], hits.table())
+            for site in self.sites.sites
+            for name, hits in sorted(site.walked.hits.items())
+        ]
+        self._find_exposures(tables)
+        for site, plan, table in tables:
+            self._convert(site, plan, table)
+        for site in self.sites.sites:
+            self._account(site)
+        self._records()
+        self._chains()
+        self.report.note(self.filters.notes())
+        return self.plan
+
+    # ---------------------------------------------------------------- exposures
+
+    def _find_exposures(self, tables: Iterable[tuple[Site, TypePlan, pa.Table]]) -> None:
+        """Learn of all exposures that files are of."""
+        asked: set[int] = set()
+        files: dict[int, list[str]] = {}
+        for site, plan, table in tables:
+            key = plan.keys.get("exposure") or plan.keys.get("visit")
+            if key is None or plan.refused or not table.num_rows:
+                continue
+            numbers = [int(text) for text in table.column(key).to_pylist() if len(text) < 19]
+            asked.update(numbers)
+            if plan.role == Role.RAW and len(numbers) == table.num_rows:
+                for number, path in zip(numbers, table.column("path").to_pylist(), strict=True):
+                    files.setdefault(number, []).append(f"{site.root}/{path}")
+        scale = self.sites.layout.rules["times"]
+        for rows in self.sites.raws:
+            found = registry_exposures(rows, self.camera, self.filters, scale, asked)
+            self.exposures.known = found.known | self.exposures.known
+            self.report.note(found.notes)
+        if self.sites.raws:
+            self.report.note([f"times of the registry are taken as {scale.upper()}"])
+        if self.options.headers:
+            every = self.camera.raw.units == "each"
+            self.exposures.read_headers(self.camera, files, self.options.trust, every=every)
+        self.report.note(self.exposures.notes)
+        self.report.differences += [d._asdict() for d in self.exposures.differences]
+        self.translator.exposures = self.exposures.known
+
+    # ----------------------------------------------------------------- datasets
+
+    def _convert(self, site: Site, plan: TypePlan, table: pa.Table) -> None:
+        files = table.num_rows
+        why = self._refusal(plan)
+        if why:
+            self.report.add(site.root, table.column("path"), SKIPPED, plan.name, why)
+            self.report.counts.append(TypeCount(site.root, plan.name, files, 0, 0, files))
+            return
+        if plan.template.catches_all:
+            plan, table = _from_registry(site, plan, table)
+        if "skymap" in plan.constants and self.grid is None:
+            raise RepositoryFormatError(
+                f"{site.root} has files of {plan.name}, which are of tracts, and no skymap is named",
+                hint="--skymap NAME of one that is registered, or --skymap FILE; --without leaves types out",
+            )
+        found = self.translator.translate(plan, table)
+        skipped = list(found.skipped)
+        if plan.template.unit_key is not None or (self.exposures.units and plan.role == Role.RAW):
+            found = with_units(
+                found, site.root, self.camera, self.exposures, self.sites.raws, self.options, skipped
+            )
+        if plan.role == Role.REFCAT:
+            done = self._refcats(site, found, skipped)
+        else:
+            matches = self._matches(site, found)
+            done = [self._finish(site, found, matches, skipped)]
+        for part in done:
+            self.plan.parts.append(part)
+        self._count(site, plan, files, done, skipped)
+
+    def _refusal(self, plan: TypePlan) -> str:
+        if plan.refused:
+            return plan.refused
+        if not self.options.wants(plan.name):
+            return "not selected"
+        if plan.curated and not self.options.curated and plan.name not in self.options.types:
+            return _NOT_CURATED
+        return ""
+
+    def _matches(self, site: Site, found: Translated) -> Matches | None:
+        if found.plan.role != Role.CALIBRATION or not site.calib_tables:
+            return None
+        table = site.calib_tables.get(found.plan.name)
+        if table is None:
+            self.report.note([f"{site.root}: the registry has no table {found.plan.name}: not certified"])
+            return None
+        matches = match_rows(found, table)
+        if matches.rows_without_file:
+            self.report.note(
+                [
+                    f"{found.plan.name}: {len(matches.rows_without_file)} of {len(table)} rows of the registry "
+                    "are of files that are not there"
+                ]
+            )
+        if matches.files_without_row:
+            paths = found.table.column("path")
+            self.report.note(
+                [
+                    f"{found.plan.name}: {len(matches.files_without_row)} files are in no row of the registry, such as "
+                    f"{paths[matches.files_without_row[0]]}: not certified"
+                ]
+            )
+        return matches
+
+    def _finish(
+        self, site: Site, found: Translated, matches: Matches | None, skipped: list[tuple[str, str]]
+    ) -> Part:
+        """Name the runs, drop what is there twice, and certify."""
+        import pyarrow as pa
+
+        plan, table = found.plan, found.table
+        dimensions = [d for d in plan.dimensions if d in table.column_names]
+        runs = self._run_of(site, plan, found, matches)
+        place = pa.array(range(table.num_rows), pa.int64())
+        table = table.append_column("run", runs).append_column("_place", place)
+        first, others = first_of_each(table, ["run", *dimensions])
+        skipped += [
+            (path, f"the same data ID as {taken}")
+            for path, taken in zip(
+                others.column("path").to_pylist(), others.column("first").to_pylist(), strict=True
+            )
+        ]
+        certified = Certified()
+        if matches is not None:
+            kept = {place: i for i, place in enumerate(first.column("_place").to_pylist())}
+            matches.pairs = [(kept[i], j) for i, j in matches.pairs if i in kept]
+            certified = certify(Translated(plan, first), matches, self.options, site.layout.rules["times"])
+            self.report.changes += certified.changes
+            self.report.note(certified.notes)
+        self._use(first)
+        for run in first.column("run").unique().to_pylist():
+            self.runs.setdefault(site.root, {})[run] = None
+        return Part(
+            plan.name,
+            tuple(dimensions),
+            plan.storage_class,
+            plan.formatter,
+            site.root,
+            first,
+            plan.role == Role.CALIBRATION,
+            certified,
+        )
+
+    def _run_of(self, site: Site, plan: TypePlan, found: Translated, matches: Matches | None) -> pa.Array:
+        import pyarrow as pa
+
+        n, camera = found.table.num_rows, self.camera.name
+        if plan.run is not None:
+            run = plan.run
+        elif plan.role == Role.RAW:
+            run = raw_run_name(self.camera)
+        elif plan.role == Role.CALIBRATION:
+            dates = calib_dates(found, matches)
+            made = {date: names.calib_run(camera, self.options.label, date) for date in set(dates)}
+            return pa.array([made[date] for date in dates], pa.string())
+        else:
+            run = f"{names.output_chain(camera, site.name)}/direct"
+        return pa.repeat(pa.scalar(run, pa.string()), n)
+
+    def _refcats(self, site: Site, found: Translated, skipped: list[tuple[str, str]]) -> list[Part]:
+        """Part the files of reference catalogues by catalogue; each is a type of its own."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        key = next(k for k in found.plan.template.keys if site.layout.rules["keys"].get(k) == "name")
+        parts = []
+        for name in sorted(found.table.column(f"_{key}").unique().to_pylist()):
+            table = found.table.filter(pc.equal(found.table.column(f"_{key}"), name))
+            directory = os.path.dirname(table.column("path")[0].as_py())
+            level, why = level_of_config(f"{site.root}/{directory}/config.py")
+            told = level_of_pixels(table.column("htm").to_pylist()) if level is None else level
+            if told is None or "not HTM" in why:
+                skipped += [
+                    (path, why or "no level fits its pixels") for path in table.column("path").to_pylist()
+                ]
+                continue
+            if level is None:
+                self.report.note([f"{name}: {why}; its pixels are of level {told}"])
+            good = pc.and_(
+                pc.greater_equal(table.column("htm"), 8 * 4**told), pc.less(table.column("htm"), 16 * 4**told)
+            )
+            bad = table.filter(pc.invert(good)).column("path").to_pylist()
+            skipped += [(path, f"no pixel of level {told}") for path in bad]
+            table = table.filter(good)
+            column = table.column("htm")
+            dimension = f"htm{told}"
+            run = pa.repeat(pa.scalar(names.REFCAT_RUN), table.num_rows)
+            table = pa.table({"path": table.column("path"), dimension: column, "run": run})
+            first, others = first_of_each(table, [dimension])
+            skipped += [(path, "the same pixel twice") for path in others.column("path").to_pylist()]
+            self.runs.setdefault(site.root, {})[names.REFCAT_RUN] = None
+            plan = found.plan
+            parts.append(Part(name, (dimension,), plan.storage_class, plan.formatter, site.root, first))
+        return parts
+
+    def _use(self, table: pa.Table) -> None:
+        for dimension, used in self.used.items():
+            if dimension in table.column_names:
+                used.update(table.column(dimension).unique().to_pylist())
+
+    # ------------------------------------------------------------------ account
+
+    def _count(
+        self, site: Site, plan: TypePlan, files: int, parts: list[Part], skipped: list[tuple[str, str]]
+    ) -> None:
+        report = self.report
+        for part in parts:
+            paths = part.table.column("path")
+            whole = paths.unique() if "unit" in part.table.column_names else paths
+            report.add(site.root, whole, CONVERTED, part.name, None)
+            certified = len(set(part.certified.positions))
+            kind = part.name if plan.role == Role.REFCAT else plan.name
+            report.counts.append(TypeCount(site.root, kind, len(whole), part.table.num_rows, certified, 0))
+        if skipped:
+            report.add(site.root, [p for p, _ in skipped], SKIPPED, plan.name, [why for _, why in skipped])
+            lost = files - sum(count.files for count in report.counts[-len(parts) :]) if parts else files
+            if len(parts) == 1:
+                report.counts[-1] = report.counts[-1]._replace(files=files, skipped=lost)
+            else:
+                report.counts.append(TypeCount(site.root, plan.name, lost, 0, 0, lost))
+
+    def _account(self, site: Site) -> None:
+        """Tell of what is no dataset."""
+        walked, report = site.walked, self.report
+        for found, status in (
+            (walked.unusable, SKIPPED),
+            (walked.ignored, IGNORED),
+            (walked.unrecognised, UNRECOGNISED),
+            (walked.pruned, PRUNED),
+        ):
+            report.add(site.root, [f.path for f in found], status, None, [f.reason for f in found])
+        report.opened += walked.opened
+        report.note(walked.notes)
+
+    # ------------------------------------------------------------- records, chains
+
+    def _records(self) -> None:
+        records = self.plan.records
+        uses_camera = any("instrument" in part.dimensions for part in self.plan.parts)
+        if uses_camera:
+            records.update(instrument_records(self.camera))
+        numbers = self.used["exposure"] | self.used["visit"]
+        if numbers:
+            records.update(self.exposures.records(numbers))
+        if self.used["visit"]:
+            records.update(visit_records(self.exposures.known[n] for n in sorted(self.used["visit"])))
+        if self.grid is not None:
+            records.update(self.grid.records(self.used["tract"]))
+
+    def _chains(self) -> None:
+        """Chain each repository with its parents, and all that a user starts with."""
+        camera, chains = self.camera.name, self.plan.chains
+        certified = any(part.certified.positions for part in self.plan.parts)
+        shared = [self.plan.calibrations] if certified else []
+        if certified and self.options.label:
+            chains[f"{camera}/calib"] = (self.plan.calibrations,)
+        runs_of = {root: _outputs(runs, camera) for root, runs in self.runs.items()}
+        every = [run for runs in runs_of.values() for run in runs]
+        common = [run for run in (raw_run_name(self.camera), names.REFCAT_RUN, "masks") if run in every]
+        if names.REFCAT_RUN in every:
+            chains[names.REFCATS] = (names.REFCAT_RUN,)
+        common = [names.REFCATS if run == names.REFCAT_RUN else run for run in common]
+        umbrella: list[str] = []
+        for site in self.sites.sites:
+            own = names.output_chain(camera, site.name)
+            searched = [site.root, *site.parents]
+            outputs = [r for root in searched for r in runs_of.get(root, ()) if r.endswith("/direct")]
+            if f"{own}/direct" not in outputs:
+                continue
+            chains[own] = tuple(dict.fromkeys([*outputs, *common, *shared]))
+            if site is self.sites.sites[0]:
+                umbrella = outputs
+        everything = dict.fromkeys([*common, *umbrella, *shared])
+        if everything:
+            chains[names.defaults(camera)] = tuple(everything)
+
+
+def _outputs(runs: Mapping[str, None], camera: str) -> list[str]:
+    return [run for run in runs if not run.startswith(f"{camera}/calib/")]
+
+
+def _from_registry(site: Site, plan: TypePlan, table: pa.Table) -> tuple[TypePlan, pa.Table]:
+    """Give files that only the registry can tell the keys that it has of them."""
+    rows = site.calib_tables[plan.name]
+    made = catch_all_table(table, rows, rows_of_paths(rows))
+    keys = {"detector": "ccdnum"}
+    if "filter" in made.column_names:
+        keys["physical_filter"] = "filter"
+    told = tuple(name for name in made.column_names if name != "path")
+    template = replace(plan.template, keys=("path", *told), unit=None)
+    return replace(plan, keys=keys, template=template), made
