@@ -33,7 +33,8 @@ def find_files(registry: Registry, refs: Sequence[DatasetRef]) -> list[FileRow |
         One for each; `None` if it is not registered, or not stored.
     """
     if len(refs) <= datasets.SMALL:
-        return [_file_or_none(registry, ref) for ref in refs]
+        with registry.session.held():  # one look at what is newest, not one for each
+            return [_file_or_none(registry, ref) for ref in refs]
     files: list[FileRow | None] = [None] * len(refs)
     snapshot = registry.snapshot
     for layout, positions in datasets.group_refs(refs).items():
@@ -80,7 +81,8 @@ def find_many(registry: Registry, ids: Sequence[uuid.UUID]) -> list[DatasetRef]:
     """
     wanted = list(dict.fromkeys(ids))
     if len(wanted) <= datasets.SMALL:
-        found = [registry.by_id(one) for one in wanted]
+        with registry.session.held():
+            found = [registry.by_id(one) for one in wanted]
         return [one[0] for one in found if one is not None]
     snapshot = registry.snapshot
     refs: dict[int, DatasetRef] = {}
