@@ -8,28 +8,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from lakebutler.butler.base import attach_defaults
 from lakebutler.butler.collections_api import ButlerCollections
 from lakebutler.butler.defaults import RegistryDefaults
-from lakebutler.butler.exchange.transfer_api import TransferringButler
 from lakebutler.butler.index import (
     ParsedButlerDatasetURI,
-    SpecificButlerDataset,
     find_label,
     parse_dataset_uri,
     read_index,
     resolve_place,
 )
-from lakebutler.butler.locating import LocatingButler
-from lakebutler.butler.metrics import MeasuringButler
-from lakebutler.butler.prune import PruningButler
-from lakebutler.butler.query_all import ManyTypesButler
-from lakebutler.butler.reading import ReadingButler
 from lakebutler.butler.repository import Opening, Repository, make_repository, open_repository
-from lakebutler.butler.versions import VersioningButler
-from lakebutler.butler.writing import WritingButler
+from lakebutler.butler.verbs import ButlerVerbs
 from lakebutler.config import has_repository
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.errors import ButlerUserError, ReadOnlyButlerError
@@ -41,19 +33,25 @@ if TYPE_CHECKING:
 
     from lakebutler.butler.registry_api import ButlerRegistry
 
-__all__ = ["Butler"]
+__all__ = ["Butler", "SpecificButlerDataset"]
 
 
-class Butler(
-    ReadingButler,
-    LocatingButler,
-    WritingButler,
-    PruningButler,
-    MeasuringButler,
-    ManyTypesButler,
-    VersioningButler,
-    TransferringButler,
-):
+class SpecificButlerDataset(NamedTuple):
+    """A dataset, and the butler of its repository.
+
+    Attributes
+    ----------
+    butler : `Butler`
+        Open on the repository.
+    dataset : `DatasetRef` or `None`
+        `None` if the repository does not know the ID.
+    """
+
+    butler: Butler
+    dataset: DatasetRef | None
+
+
+class Butler(ButlerVerbs):
     """A repository of datasets, open for reading or writing.
 
     Parameters

@@ -5,15 +5,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.dimensions.coordinate import DataCoordinate
 
-if TYPE_CHECKING:
-    from lakebutler.butler.reading import ReadingButler
+__all__ = ["DeferredDatasetHandle", "Reader"]
 
-__all__ = ["DeferredDatasetHandle"]
+
+class Reader(Protocol):
+    """What can read a dataset: a `Butler`, or what stands in for one."""
+
+    def get(
+        self,
+        datasetRefOrType: DatasetRef,
+        /,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        storageClass: str | None = None,
+    ) -> Any:
+        """Read a dataset; see `Butler.get`."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,7 @@ class DeferredDatasetHandle:
 
     Attributes
     ----------
-    butler : `Butler`
+    butler : `Reader`
         Reads it.
     ref : `DatasetRef`
         Which dataset.
@@ -32,7 +43,7 @@ class DeferredDatasetHandle:
         Storage class to convert to.
     """
 
-    butler: ReadingButler
+    butler: Reader
     ref: DatasetRef
     parameters: Mapping[str, Any] | None = None
     storageClass: str | None = None

@@ -10,20 +10,16 @@ from __future__ import annotations
 
 import os
 import uuid
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.errors import DataIdValueError, NotARepositoryError, RepositoryFormatError, known_names
 
-if TYPE_CHECKING:
-    from lakebutler.butler.butler import Butler
-
 __all__ = [
     "INDEX_VARIABLE",
     "REPOSITORIES_VARIABLE",
     "ParsedButlerDatasetURI",
-    "SpecificButlerDataset",
     "UnknownRepositoryError",
     "dataset_uri",
     "find_label",
@@ -61,21 +57,6 @@ class ParsedButlerDatasetURI(NamedTuple):
     label: str
     dataset_id: uuid.UUID
     uri: str
-
-
-class SpecificButlerDataset(NamedTuple):
-    """A dataset, and the butler of its repository.
-
-    Attributes
-    ----------
-    butler : `Butler`
-        Open on the repository.
-    dataset : `DatasetRef` or `None`
-        `None` if the repository does not know the ID.
-    """
-
-    butler: Butler
-    dataset: DatasetRef | None
 
 
 def read_index() -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from lakebutler.butler.bulk import find_files
 from lakebutler.butler.existence import DatasetExistence
 from lakebutler.butler.querying import QueryingButler
-from lakebutler.collections.wildcard import is_pattern, match_names
+from lakebutler.collections.wildcard import is_pattern, match_names, named_collections
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datastore.records import FileRecord
@@ -71,8 +71,6 @@ class ManyTypesButler(QueryingButler):
         MissingDatasetTypeError
             Raised if no dataset type has such a name.
         """
-        from lakebutler.butler.registry_query import named_collections
-
         names = named_collections(collections) or list(self._defaults.collections)
         refs: list[DatasetRef] = []
         most = None if limit is None else abs(limit) + (limit < 0)

@@ -24,7 +24,7 @@ from lakebutler.registry.registry import Registry
 from lakebutler.timespan import Timespan
 
 if TYPE_CHECKING:
-    from lakebutler.butler.butler import Butler
+    from lakebutler.butler.verbs import ButlerVerbs
     from lakebutler.datasets.storage_class import StorageClassFactory
 
 __all__ = ["ButlerRegistry", "CollectionSummary"]
@@ -55,7 +55,7 @@ class ButlerRegistry(AskingRegistry):
         The butler it belongs to.
     """
 
-    def __init__(self, butler: Butler) -> None:
+    def __init__(self, butler: ButlerVerbs) -> None:
         self._butler = butler
         self._registry: Registry = butler._registry
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler.registry_results import RegistryDataIds, RegistryDatasets, RegistryRecords
 from lakebutler.collections.collection import CollectionType
-from lakebutler.collections.wildcard import is_pattern, match_names
+from lakebutler.collections.wildcard import is_pattern, match_names, named_collections
 from lakebutler.datasets.association import DatasetAssociation
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
@@ -18,7 +18,6 @@ from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.errors import (
-    CollectionExpressionError,
     DatasetTypeExpressionError,
     MissingDatasetTypeError,
     known_names,
@@ -28,53 +27,19 @@ from lakebutler.registry.schema import dataset_layout
 from lakebutler.timespan import Timespan
 
 if TYPE_CHECKING:
-    from lakebutler.butler.butler import Butler
+    from lakebutler.butler.verbs import ButlerVerbs
     from lakebutler.query.query import Query
     from lakebutler.registry.registry import Registry
 
-__all__ = ["AskingRegistry", "named_collections"]
+__all__ = ["AskingRegistry"]
 
 DataId = DataCoordinate | Mapping[str, Any] | None
-
-
-def named_collections(expression: Any) -> list[str] | None:
-    """Names and globs of what says where to look; ``...`` is everything, `None` the default.
-
-    Parameters
-    ----------
-    expression : `str`, iterable of `str`, ``...`` or `None`
-        As a caller gave it.
-
-    Returns
-    -------
-    names : `list` [`str`] or `None`
-        The names.
-
-    Raises
-    ------
-    CollectionExpressionError
-        Raised if it is none of these.
-    """
-    if expression is None:
-        return None
-    if expression is ...:
-        return ["*"]
-    if isinstance(expression, str):
-        return [expression]
-    if isinstance(expression, Iterable):
-        names = ["*" if name is ... else name for name in expression]
-        if all(isinstance(name, str) for name in names):
-            return names
-    raise CollectionExpressionError(
-        f"collections are given by name, not as {type(expression).__name__} {expression!r}",
-        hint="give a name, a glob such as 'HSC/*', or a list of them",
-    )
 
 
 class AskingRegistry:
     """The asking methods of ``butler.registry``."""
 
-    _butler: Butler
+    _butler: ButlerVerbs
     _registry: Registry
 
     def queryDatasetTypes(

@@ -14,9 +14,17 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from lakebutler.errors import CollectionNameError
+from lakebutler.errors import CollectionExpressionError, CollectionNameError
 
-__all__ = ["Matches", "compile_pattern", "expressions", "is_pattern", "match_names", "resolve_names"]
+__all__ = [
+    "Matches",
+    "compile_pattern",
+    "expressions",
+    "is_pattern",
+    "match_names",
+    "named_collections",
+    "resolve_names",
+]
 
 _MAGIC = re.compile(r"[*?\[]")
 MAX_PATTERN = 4096
@@ -168,3 +176,37 @@ def resolve_names(given: Any, names: Collection[str]) -> Matches:
             unmatched.append(expression if isinstance(expression, str) else expression.pattern)
         found.update(dict.fromkeys(matched))
     return Matches(list(found), missing, unmatched)
+
+
+def named_collections(expression: Any) -> list[str] | None:
+    """Names and globs of what says where to look; ``...`` is everything, `None` the default.
+
+    Parameters
+    ----------
+    expression : `str`, iterable of `str`, ``...`` or `None`
+        As a caller gave it.
+
+    Returns
+    -------
+    names : `list` [`str`] or `None`
+        The names.
+
+    Raises
+    ------
+    CollectionExpressionError
+        Raised if it is none of these.
+    """
+    if expression is None:
+        return None
+    if expression is ...:
+        return ["*"]
+    if isinstance(expression, str):
+        return [expression]
+    if isinstance(expression, Iterable):
+        names = ["*" if name is ... else name for name in expression]
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise CollectionExpressionError(
+        f"collections are given by name, not as {type(expression).__name__} {expression!r}",
+        hint="give a name, a glob such as 'HSC/*', or a list of them",
+    )
