@@ -7,6 +7,7 @@ All cases share one repository: none of them may leave a trace in it.
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -33,17 +34,24 @@ from lakebutler import (
     DatasetRef,
     DatasetType,
     DatasetTypeError,
+    DatasetTypeExpressionError,
     DimensionNameError,
     DimensionValueError,
     FileDataset,
+    FileFormatError,
     InconsistentDataIdError,
     InvalidQueryError,
     MissingCollectionError,
     MissingDatasetTypeError,
     NoDefaultCollectionError,
+    NotARepositoryError,
     OrphanedRecordError,
     ReadOnlyButlerError,
+    RepositoryExistsError,
+    RepositoryFormatError,
+    SnapshotNotFoundError,
     StorageClassError,
+    StorageError,
     Timespan,
 )
 from lakebutler.butler.defaults import RegistryDefaults
@@ -80,6 +88,7 @@ class World:
         self.stranger = DatasetRef(self.note.datasetType, self.note.dataId, RUN)
         self.file = Path(place.url).parent / "file.json"
         self.file.write_text("{}")
+        self.elsewhere = self.file.with_name("elsewhere")
 
     def type(self, *dimensions: str, name: str = "bias", **kwargs: Any) -> DatasetType:
         kwargs.setdefault("storageClass", "StructuredDataDict")
@@ -215,7 +224,100 @@ CASES: list[Wrong] = [
      InvalidQueryError),
     ("glob without an order", lambda w: w.butler.query_datasets("note", "u/*"), InvalidQueryError),
     ("order by nothing", lambda w: w.butler.query_datasets("note", order_by="nope"), InvalidQueryError),
+    ("data IDs of nothing", lambda w: w.butler.query_data_ids("nope"), DimensionNameError),
+    ("records of nothing", lambda w: w.butler.query_dimension_records("nope"), DimensionNameError),
+    ("records of the sky", lambda w: w.butler.query_dimension_records("htm7"), InvalidQueryError),
+    ("everything nowhere", lambda w: w.butler.query_all_datasets("nope"), MissingCollectionError),
+    ("nothing everywhere", lambda w: w.butler.query_all_datasets(RUN, name="nope"), MissingDatasetTypeError),
+    ("collections that are not there", lambda w: w.collections.query("nope"), MissingCollectionError),
+    ("what is known of nothing", lambda w: w.collections.query_info("nope"), MissingCollectionError),
+    ("info of nothing", lambda w: w.collections.get_info("nope"), MissingCollectionError),
+    ("types by number", lambda w: w.registry.queryDatasetTypes([3]), DatasetTypeExpressionError),
+    ("data IDs of nothing, in the registry", lambda w: w.registry.queryDataIds(["nope"]), DimensionNameError),
+    ("records of nothing, in the registry", lambda w: w.registry.queryDimensionRecords("nope"), DimensionNameError),
+    ("associations of nothing", lambda w: list(w.registry.queryDatasetAssociations("nope")),
+     MissingDatasetTypeError),
+    # ------------------------------------------------------------------ finding, files
+    ("address of nothing", lambda w: w.butler.getURI("note", note_id(102)), DatasetNotFoundError),
+    ("addresses of nothing", lambda w: w.butler.getURIs("note", note_id(102)), DatasetNotFoundError),
+    ("addresses of a stranger", lambda w: w.butler.get_many_uris([w.stranger]), DatasetNotFoundError),
+    ("handle of nothing", lambda w: w.butler.getDeferred("note", note_id(102)), DatasetNotFoundError),
+    ("dataset of no such type", lambda w: w.butler.find_dataset("nope", note_id()), MissingDatasetTypeError),
+    ("dataset of no such type, in the registry", lambda w: w.registry.findDataset("nope", note_id()),
+     MissingDatasetTypeError),
+    ("type that is not there", lambda w: w.butler.get_dataset_type("nope"), MissingDatasetTypeError),
+    ("type that is not there, in the registry", lambda w: w.registry.getDatasetType("nope"),
+     MissingDatasetTypeError),
+    ("existence of no such type", lambda w: w.butler.exists("nope", note_id()), MissingDatasetTypeError),
+    ("IDs that are none", lambda w: w.butler.get_many_datasets(["xyz"]), DataIdValueError),
+    ("locations of a stranger", lambda w: w.registry.getDatasetLocations(w.stranger), DatasetNotFoundError),
+    ("artifacts of a stranger", lambda w: w.butler.retrieveArtifacts([w.stranger], w.elsewhere),
+     DatasetNotFoundError),
+    ("artifacts moved away", lambda w: w.butler.retrieveArtifacts([w.note], w.elsewhere, transfer="move"),
+     StorageError),
+    ("address that is none", lambda w: Butler.parse_dataset_uri("http://x"), DataIdValueError),
+    ("dataset of an address that is none", lambda w: Butler.get_dataset_from_uri("ivo://x"), DataIdValueError),
+    # ------------------------------------------------------------------ exchange
+    ("zip of a stranger", lambda w: w.butler.retrieve_artifacts_zip([w.stranger], w.elsewhere),
+     DatasetNotFoundError),
+    ("zip of nothing", lambda w: w.butler.retrieve_artifacts_zip([], w.elsewhere), DatasetNotFoundError),
+    ("zip that is none", lambda w: w.butler.ingest_zip(w.file), FileFormatError),
+    ("zip that is not there", lambda w: w.butler.ingest_zip("/no/such.zip"), DatasetNotFoundError),
+    ("zip to be linked", lambda w: w.butler.ingest_zip(w.file, transfer="link"), StorageError),
+    ("export that is not there", lambda w: w.butler.import_(filename="/no/such.yaml"), DatasetNotFoundError),
+    ("export that is none", lambda w: w.butler.import_(filename=str(w.file)), RepositoryFormatError),
+    ("export of no such format", lambda w: w.butler.import_(filename=str(w.file), format="xml"), FileFormatError),
+    ("export to no such format", lambda w: w.butler.export(filename=str(w.file), format="xml").__enter__(),
+     FileFormatError),
+    ("export that moves", lambda w: w.butler.export(directory=w.elsewhere, transfer="move").__enter__(),
+     StorageError),
+    ("transfer that moves", lambda w: w.butler.transfer_from(w.butler, [w.note], transfer="move"), StorageError),
+    ("transfer of a stranger", lambda w: w.butler.transfer_from(w.butler, [w.stranger]), DatasetNotFoundError),
+    ("transfer of records of texts", lambda w: w.butler.transfer_dimension_records_from(w.butler, ["x"]),
+     ArgumentError),
+    ("ingest of no such mode", lambda w: w.ingest(fresh(w), transfer="teleport"), StorageError),
+    ("ingest in place of what is elsewhere", lambda w: w.ingest(fresh(w), transfer=None), StorageError),
+    ("ingest with no such formatter", lambda w: w.butler.ingest(
+        FileDataset(str(w.file), [fresh(w)], formatter="nope"), transfer="copy"), FileFormatError),
+    # ------------------------------------------------------------------ more of the registry
+    ("chain of a tag", lambda w: w.registry.setCollectionChain("tag", [RUN]), CollectionTypeError),
+    ("type of nothing", lambda w: w.registry.getCollectionType("nope"), MissingCollectionError),
+    ("summary of nothing", lambda w: w.registry.getCollectionSummary("nope"), MissingCollectionError),
+    ("words on nothing", lambda w: w.registry.setCollectionDocumentation("nope", "x"), MissingCollectionError),
+    ("words of nothing", lambda w: w.registry.getCollectionDocumentation("nope"), MissingCollectionError),
+    ("run that is a tag", lambda w: w.registry.registerRun("tag"), ConflictingDefinitionError),
+    ("run without a name", lambda w: w.registry.registerRun(""), CollectionNameError),
+    ("removal of a run with datasets, in the registry", lambda w: w.registry.removeCollection("other"),
+     OrphanedRecordError),
+    ("type with a space", lambda w: w.registry.registerDatasetType(w.type("instrument", name="a b")),
+     DatasetTypeError),
+    ("key of the wrong type", lambda w: w.registry.insertDimensionData(
+        "detector", {"instrument": CAM, "id": "x", "full_name": "y"}), DimensionValueError),
+    ("field that is not there", lambda w: w.registry.insertDimensionData(
+        "detector", {"instrument": CAM, "id": 9, "full_name": "y", "foo": 1}), DimensionNameError),
+    ("field that is not there, in a sync", lambda w: w.registry.syncDimensionData(
+        "detector", {"instrument": CAM, "id": 9, "full_name": "y", "foo": 1}), DimensionNameError),
+    # ------------------------------------------------------------------ repositories
+    ("repository over another", lambda w: Butler.makeRepo(w.place.url), RepositoryExistsError),
+    ("repository that is not there", lambda w: Butler.from_config("/no/such"), NotARepositoryError),
+    ("repository in no such version", lambda w: w.place.open(as_of=99999), SnapshotNotFoundError),
+    ("repository with no such collection", lambda w: w.place.open(collections="nope"), MissingCollectionError),
+    ("clone with no such collection", lambda w: w.butler.clone(collections="nope"), MissingCollectionError),
+    ("label that is not there", lambda w: Butler.get_repo_uri("nope"), NotARepositoryError),
 ]  # fmt: skip
+
+ASKING_ONLY = {"close", "query", "stored", "stored_many", "isWriteable", "get_datastore_names", "get_datastore_roots",
+               "get_known_repos", "has_repo_config", "markInputUnused", "record_metrics", "validateConfiguration"}  # fmt: skip
+"""Public methods of `Butler` that have no wrong input of their own."""
+
+
+def test_every_verb_of_the_field_has_wrong_input_here() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    table = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    part = table.partition("## Butler\n")[2].partition("\n## ")[0]
+    verbs = set(re.findall(r"^\| `(\w+)\(", part, re.MULTILINE)) - ASKING_ONLY
+    assert len(verbs) > 30
+    assert {verb for verb in verbs if f".{verb}(" not in source and f"w.{verb}(" not in source} == set()
 
 
 @pytest.mark.parametrize(("act", "error"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])

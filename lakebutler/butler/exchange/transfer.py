@@ -29,6 +29,7 @@ from lakebutler.datastore.records import FileRecord
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.errors import (
+    ArgumentError,
     ConflictingDatasetTypeError,
     InconsistentUniverseError,
     MissingDatasetTypeError,
@@ -120,6 +121,12 @@ def transfer_records(target: Target, source: Target, given: Iterable[DatasetRef 
     session = target.repository.session
     session.require_writeable("transfer dimension records")
     data_ids = {one.dataId if isinstance(one, DatasetRef) else one for one in given}
+    for one in data_ids:
+        if not isinstance(one, DataCoordinate):
+            raise ArgumentError(
+                f"{one!r} is neither a dataset reference nor a data ID",
+                hint="make a data ID of it with registry.expandDataId",
+            )
     if not data_ids:
         return
     universe = source.registry.universe
