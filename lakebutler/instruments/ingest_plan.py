@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from lakebutler.instruments.headers import FileResult
@@ -26,6 +27,7 @@ _TIME_TOLERANCE_NSEC = 1000
 _SHOWN = 3
 # What every detector's header of one exposure has to agree on.
 _SHARED = ("obs_id", "physical_filter", "day_obs", "group", "observation_type")
+_shared = attrgetter(*_SHARED)
 
 
 class Accepted(NamedTuple):
@@ -156,6 +158,8 @@ def _contradiction(file: Accepted, first: Mapping[tuple[str, int], Observation])
     if other is None:
         return ""
     own = file.observations[0]
+    if _shared(own) == _shared(other):
+        return ""
     for name in _SHARED:
         here, there = getattr(own, name), getattr(other, name)
         if here != there:

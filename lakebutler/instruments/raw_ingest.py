@@ -24,6 +24,7 @@ from lakebutler.instruments.report_table import record_files
 from lakebutler.instruments.repository_fixes import with_repository_fixes
 from lakebutler.instruments.sidecars import Sidecars
 from lakebutler.instruments.translate import require_translator
+from lakebutler.lake.collector import collector_paused
 from lakebutler.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -98,17 +99,27 @@ def ingest_raws(
     for camera in cameras:
         require_translator(camera)
     cameras = with_repository_fixes(butler, cameras)
-    sidecars = Sidecars(cameras, find_files(names, regex), search_indexes=search_indexes)
-    batch = sort_files(_read(sidecars, cameras, processes, fail_fast=fail_fast, watch=watch))
-    _refuse_strangers(batch, len(sidecars.files), registered)
-    changes = RawChanges(butler, batch, {c.name: c for c in cameras}, run)
-    changes.judge(update=update_records, skip_existing=skip_existing)
-    if fail_fast:
-        _raise_first(batch.reports)
+    with collector_paused():
+        sidecars = Sidecars(cameras, find_files(names, regex), search_indexes=search_indexes)
+    results = list(_read(sidecars, cameras, processes, fail_fast=fail_fast, watch=watch))
+    with collector_paused():  # all that is made from here on lives to the end
+        batch = sort_files(results)
+        _refuse_strangers(batch, len(sidecars.files), registered)
+        changes = RawChanges(butler, batch, {c.name: c for c in cameras}, run)
+        changes.judge(update=update_records, skip_existing=skip_existing)
+        if fail_fast:
+            _raise_first(batch.reports)
+        return _committed(changes, transfer, (*notes, *sidecars.notes), watch)
+
+
+def _committed(
+    changes: RawChanges, transfer: str | None, notes: tuple[str, ...], watch: Progress
+) -> IngestReport:
+    """Commit what was decided, and say what became of every file."""
     watch.start("ingesting", len(changes.todo))
-    reports = in_order(batch, changes.decided())
-    used = ", ".join(changes.runs()) or run or ""
-    changes.commit(transfer, lambda: record_files(butler, reports, used))
+    reports = in_order(changes.batch, changes.decided())
+    used = ", ".join(changes.runs()) or changes.run or ""
+    changes.commit(transfer, lambda: record_files(changes.butler, reports, used))
     watch.advance(len(changes.todo))
     watch.finish()
     return IngestReport(
@@ -117,7 +128,7 @@ def ingest_raws(
         datasets=sum(len(refs) for _, refs in changes.todo),
         exposures_added=len(changes.new_exposures),
         exposures_updated=len(changes.changed_exposures),
-        notes=(*notes, *sidecars.notes),
+        notes=notes,
     )
 
 
@@ -183,7 +194,8 @@ def _read(
 ) -> Iterator[FileResult]:
     """Read what stands beside the files, and the headers of those beside which nothing does."""
     watch.start("reading headers", len(sidecars.files))
-    beside = [sidecars.read(path) for path in sidecars.files]
+    with collector_paused():
+        beside = [sidecars.read(path) for path in sidecars.files]
     pairs = list(zip(sidecars.files, beside, strict=True))
     headers = iter(read_files([path for path, known in pairs if known is None], cameras, processes=processes))
     for _, known in pairs:
