@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -286,13 +287,9 @@ def arrow_type(name: str) -> pa.DataType:
 
 
 def _make_getter(places: list[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    match places:
-        case [a]:
-            return lambda row: (row[a],)
-        case [a, b]:
-            return lambda row: (row[a], row[b])
-        case _:
-            return lambda row: tuple([row[i] for i in places])
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda row: tuple([row[i] for i in places])
 
 
 def _to_str(value: Any) -> str:

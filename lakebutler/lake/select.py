@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -125,7 +125,13 @@ def select(
 
 
 def select_table(
-    snapshot: Snapshot, table: str, allowed: Mapping[str, Allowed], columns: Sequence[str], most: int
+    snapshot: Snapshot,
+    table: str,
+    allowed: Mapping[str, Allowed],
+    columns: Sequence[str],
+    most: int,
+    *,
+    keep: Callable[[Key], bool] | None = None,
 ) -> pa.Table | None:
     """Return the rows whose sort columns are what they may be, as an Arrow table.
 
@@ -133,6 +139,8 @@ def select_table(
     ----------
     snapshot, table, allowed, columns, most
         As for `select`.
+    keep : callable, optional
+        Which rows the caller will keep: others need not be returned.
 
     Returns
     -------
@@ -161,7 +169,7 @@ def select_table(
             segment._store.rows.put(cached, data, data.nbytes + 2000)
         parts.append(data.take(pa.array(rows, pa.int64())))
     target = pa.schema([view.schema.arrow.field(name) for name in names])
-    made = rows_to_table(view.schema, out, names)
+    made = rows_to_table(view.schema, out if keep is None else list(filter(keep, out)), names)
     return pa.concat_tables([made, *(shape(part, target) for part in parts)])
 
 

@@ -25,7 +25,7 @@ from lakebutler.query.joins import DatasetSearch, Upload
 from lakebutler.query.narrow import conjuncts, narrowed
 from lakebutler.query.plan import Plan, sky_keys
 from lakebutler.query.sky import Pairs, few_pairs, sides
-from lakebutler.registry.schema import dataset_layout, dimension_schema, dimension_table
+from lakebutler.registry.schema import dataset_layout, dimension_table
 
 if TYPE_CHECKING:
     from lakebutler.lake.snapshot import Snapshot
@@ -35,6 +35,7 @@ __all__ = ["MOST", "Rows", "few_rows", "suits"]
 MOST = 4000
 """Rows of one relation, or of the join, beyond which DuckDB is faster."""
 _MOST_VALUES = 1000
+_FEW_RECORDS = 30
 _MOST_VALID = 100_000
 """Rows of calibrations that are read to find those valid at some time."""
 
@@ -118,6 +119,10 @@ class _Relation(ABC):
     def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
         """Return its rows, or `None` if they are more than that."""
 
+    def completed(self, snapshot: Snapshot, found: Rows) -> Rows:
+        """Add what was not read of rows of which few are left."""
+        return found
+
     def size(self, snapshot: Snapshot, allowed: dict[str, Allowed]) -> int:
         """Rows there are at most."""
         assert self.table is not None
@@ -160,12 +165,21 @@ class _Datasets(_Relation):
         import pyarrow.compute as pc
 
         assert self.table is not None
-        table = select_table(snapshot, self.table, {**allowed, **self.fixed()}, self.columns, _MOST_VALID)
+        wanted = {**allowed, **self.fixed()}
+        low, high = window
+        table = select_table(
+            snapshot,
+            self.table,
+            wanted,
+            self.columns,
+            _MOST_VALID,
+            keep=lambda r: (r[-2] is None or r[-2] < high) and (r[-1] is None or r[-1] > low),
+        )
         if table is None:
             return None
         begin, end = (table.column(name) for name in ("valid_begin", "valid_end"))
-        early = pc.fill_null(pc.less(begin, window[1]), True)
-        found = table.filter(pc.and_(early, pc.fill_null(pc.greater(end, window[0]), True)))
+        early = pc.fill_null(pc.less(begin, high), True)
+        found = table.filter(pc.and_(early, pc.fill_null(pc.greater(end, low), True)))
         if found.num_rows > most:
             return None
         return self._named(list(zip(*(c.to_pylist() for c in found.columns), strict=True)))
@@ -190,13 +204,9 @@ class _Records(_Relation):
         used = (c for bound in bounds for c in columns_of(bound))
         fields = dict.fromkeys(c.field for c in used if c.kind == "element" and c.owner == element.name)
         keys = (*element.required.names, *element.implied.names)
-        self.columns: tuple[str, ...]
-        if self.whole:
-            self.columns = tuple(column.name for column in dimension_schema(element).columns)
-        else:
-            self.columns = keys
-            for field in fields:
-                self.columns += ("timespan_begin", "timespan_end") if field == "timespan" else (field,)
+        self.columns: tuple[str, ...] = keys
+        for field in fields:
+            self.columns += ("timespan_begin", "timespan_end") if field == "timespan" else (field,)
         self.names = (*keys, *(f"{element.name}.{field}" for field in fields))
         places = {name: i for i, name in enumerate(self.columns)}
         self._plain = [(places[n], -1) for n in keys]
@@ -205,22 +215,35 @@ class _Records(_Relation):
                 self._plain.append((places["timespan_begin"], places["timespan_end"]))
             else:
                 self._plain.append((places[field], -1))
-        if self.whole:
-            self.names += ("#record",)
 
     def read(self, snapshot: Snapshot, allowed: dict[str, Allowed], most: int) -> Rows | None:
         assert self.table is not None
         rows = select(snapshot, self.table, allowed, self.columns, most)
-        if rows is None:
-            return None
+        if rows is None or all(second < 0 for _, second in self._plain):
+            return None if rows is None else Rows(self.names, rows)
         plain = self._plain
-        if not self.whole and all(second < 0 for _, second in plain):
-            return Rows(self.names, rows)
-        made = []
-        for row in rows:
-            values = [row[i] if j < 0 else (None if row[i] is None else (row[i], row[j])) for i, j in plain]
-            made.append((*values, row) if self.whole else tuple(values))
+        made = [
+            tuple([row[i] if j < 0 else (None if row[i] is None else (row[i], row[j])) for i, j in plain])
+            for row in rows
+        ]
         return Rows(self.names, made)
+
+    def completed(self, snapshot: Snapshot, found: Rows) -> Rows:
+        """Read the whole records, where these are the result."""
+        if not self.whole:
+            return found
+        assert self.table is not None
+        n = len(self.keys)
+        if len(found.rows) <= _FEW_RECORDS:
+            records = {row[:n]: snapshot.find(self.table, self.keys, row[:n])[0] for row in found.rows}
+        else:
+            allowed = {
+                name: Allowed(frozenset([row[i] for row in found.rows])) for i, name in enumerate(self.keys)
+            }
+            read = select(snapshot, self.table, allowed, snapshot.schemas()[self.table].names, 10**9) or []
+            take = snapshot.schemas()[self.table].getter(self.keys)
+            records = {take(record): record for record in read}
+        return Rows((*found.names, "#record"), [(*row, records[row[:n]]) for row in found.rows])
 
 
 class _Given(_Relation):
@@ -384,7 +407,7 @@ class _Answer:
             found = relation.read_valid(self.snapshot, known, window, MOST)
         if found is None:
             return False
-        found = self._filtered(found)
+        found = relation.completed(self.snapshot, self._filtered(found))
         relation.found = found
         self._learn(found)
         return True

@@ -119,7 +119,7 @@ def _plain(plan: Plan, found: Rows, extra: Sequence[str]) -> Rows:
         rows = _sorted(rows, [[term(row) for row in rows] for term in terms], plan.order_by)
     records = _record_columns(plan)
     if records is not None:
-        place = found.index()["#record"]
+        place = found.index()["#record"] if rows else 0
         return Rows(records, [row[place] for row in rows])
     return Rows(names, [tuple([row[i] for i in places]) for row in rows])
 
@@ -129,7 +129,7 @@ def _distinct(plan: Plan, found: Rows, extra: Sequence[str]) -> Rows:
     index = found.index()
     names, places = _columns(plan, found, extra)
     records = _record_columns(plan)
-    chosen = [index["#record"]] if records is not None else places
+    chosen = places if records is None or not found.rows else [index["#record"]]
     keys = places
     times = plan.ranking == "times"
     answer = index[f"{plan.target.name}.dataset_id"] if times and plan.target is not None else -1
