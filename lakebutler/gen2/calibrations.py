@@ -34,7 +34,7 @@ _ALIASES = {
 }
 _NEVER = frozenset({"calibDate", "path", "extension", "hdu", "calib_hdu"})
 _MIDNIGHT = "T00:00:00"
-_SHOWN = 20
+_DATE_LENGTH = 10
 
 
 @dataclass
@@ -246,7 +246,7 @@ def _ranges(files: Translated, matches: Matches, scale: str, done: Certified) ->
     keys = list(zip(*[files.table.column(n).to_pylist() for n in names], strict=True))
     begins = [parse_time(text) for text in columns["validstart"]]
     ends = [parse_time(text, end=True) for text in columns["validend"]]
-    rows, bad = [], 0
+    rows = []
     good = [(i, j) for i, j in matches.pairs if begins[j] is not None and ends[j] is not None]
     bad = len(matches.pairs) - len(good)
     first = tai_of([begins[j] or 0 for _, j in good], scale)
@@ -259,7 +259,7 @@ def _ranges(files: Translated, matches: Matches, scale: str, done: Certified) ->
             )
     if bad:
         done.notes.append(f"{kind}: {bad} rows have no validity range that can be read; not certified")
-    dates = sum(len(str(text).strip()) == 10 for text in columns["validend"])
+    dates = sum(len(str(columns["validend"][j]).strip()) == _DATE_LENGTH for _, j in good)
     if dates:
         done.notes.append(f"{kind}: {dates} ranges end with a date; that day belongs to them")
     return rows

@@ -82,9 +82,8 @@ class Exposures:
         every : `bool`
             Whether all files are read, since they hold several detectors.
         """
-        wanted = [
-            (path, number) for number, paths in files.items() for path in (paths if every else paths[:1])
-        ]
+        chosen = {number: paths if every else paths[:1] for number, paths in files.items()}
+        wanted = [(path, number) for number, paths in chosen.items() for path in paths]
         failed: list[FileResult] = []
         results = read_files([path for path, _ in wanted], [camera])
         for (path, number), result in zip(wanted, results, strict=True):
@@ -97,8 +96,8 @@ class Exposures:
             self._merge(number, result.observations[0], trust)
         if failed:
             self.notes.append(
-                f"{len(failed)} of {len(wanted)} headers could not be used, such as that of {failed[0].path}: "
-                f"{failed[0].reason}"
+                f"{len(failed)} of {len(wanted)} headers could not be used, such as that of "
+                f"{failed[0].path}: {failed[0].reason}"
             )
 
     def _merge(self, number: int, header: Observation, trust: str) -> None:

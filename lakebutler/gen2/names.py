@@ -3,13 +3,22 @@
 
 from __future__ import annotations
 
+import re
+
 from lakebutler.gen2.validity import parse_time
 
-__all__ = ["REFCATS", "REFCAT_RUN", "SKYMAPS", "calib_collection", "calib_run", "defaults", "output_chain"]
+__all__ = [
+    "REFCATS",
+    "REFCAT_RUN",
+    "calib_collection",
+    "calib_run",
+    "defaults",
+    "output_chain",
+    "type_name",
+]
 
 REFCATS = "refcats"
 REFCAT_RUN = "refcats/gen2"
-SKYMAPS = "skymaps"
 
 
 def calib_collection(camera: str, label: str | None) -> str:
@@ -71,3 +80,20 @@ def output_chain(camera: str, name: str) -> str:
 def defaults(camera: str) -> str:
     """Name the chain of all that a user starts with."""
     return f"{camera}/defaults"
+
+
+def type_name(catalogue: str) -> str:
+    """Make the name of a dataset type of that of a reference catalogue.
+
+    Parameters
+    ----------
+    catalogue : `str`
+        Name of its directory.
+
+    Returns
+    -------
+    name : `str`
+        The same, with ``_`` for what a dataset type cannot have.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]", "_", catalogue)
+    return name if name[:1].isalpha() or name.startswith("_") else f"_{name}"

@@ -239,21 +239,16 @@ class _Planner:
             self.report.note([f"{site.root}: the registry has no table {found.plan.name}: not certified"])
             return None
         matches = match_rows(found, table)
-        if matches.rows_without_file:
-            self.report.note(
-                [
-                    f"{found.plan.name}: {len(matches.rows_without_file)} of {len(table)} rows of the registry "
-                    "are of files that are not there"
-                ]
+        kind, lacking, alone = found.plan.name, matches.rows_without_file, matches.files_without_row
+        if lacking:
+            text = (
+                f"{kind}: {len(lacking)} of {len(table)} rows of the registry are of files that are not there"
             )
-        if matches.files_without_row:
-            paths = found.table.column("path")
-            self.report.note(
-                [
-                    f"{found.plan.name}: {len(matches.files_without_row)} files are in no row of the registry, such as "
-                    f"{paths[matches.files_without_row[0]]}: not certified"
-                ]
-            )
+            self.report.note([text])
+        if alone:
+            first = found.table.column("path")[alone[0]]
+            text = f"{kind}: {len(alone)} files are in no row of the registry, such as {first}: not certified"
+            self.report.note([text])
         return matches
 
     def _finish(
@@ -344,7 +339,10 @@ class _Planner:
             skipped += [(path, "the same pixel twice") for path in others.column("path").to_pylist()]
             self.runs.setdefault(site.root, {})[names.REFCAT_RUN] = None
             plan = found.plan
-            parts.append(Part(name, (dimension,), plan.storage_class, plan.formatter, site.root, first))
+            kind = names.type_name(name)
+            if kind != name:
+                self.report.note([f"the reference catalogue {name} becomes the dataset type {kind}"])
+            parts.append(Part(kind, (dimension,), plan.storage_class, plan.formatter, site.root, first))
         return parts
 
     def _use(self, table: pa.Table) -> None:

@@ -58,7 +58,7 @@ def level_of_config(path: str) -> tuple[int | None, str]:
 
 
 def level_of_pixels(pixels: Iterable[int]) -> int | None:
-    """Find the level at which all numbers are pixels.
+    """Find the only level of which there are pixels among numbers.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def level_of_pixels(pixels: Iterable[int]) -> int | None:
     Returns
     -------
     level : `int` or `None`
-        `None` if there is none.
+        `None` if there is none, or more than one.
     """
     levels = {level for pixel in pixels for level in _LEVELS if 8 * 4**level <= pixel < 16 * 4**level}
     return levels.pop() if len(levels) == 1 else None

@@ -189,7 +189,7 @@ def walk_site(site: Site, camera: Camera, options: Options, skip: list[str]) -> 
     skip : `list` [`str`]
         Directories that are walked otherwise.
     """
-    chosen, shadowed = _templates(site, camera)
+    chosen, shadowed = _templates(site)
     exact = _exact(site, chosen)
     site.plans = {template.dataset_type: plan_type(site.layout, camera, template) for template in chosen}
     tree = build_tree(
@@ -213,7 +213,7 @@ def walk_site(site: Site, camera: Camera, options: Options, skip: list[str]) -> 
             )
 
 
-def _templates(site: Site, camera: Camera) -> tuple[list[Template], dict[str, list[str]]]:
+def _templates(site: Site) -> tuple[list[Template], dict[str, list[str]]]:
     """Choose one template for each path; those that lose are told by the type that wins."""
     rules = site.layout.rules
     found: dict[str, Template] = {}

@@ -9,7 +9,8 @@ are captured without their leading zeros; a key that comes again must say the sa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from lakebutler.errors import RepositoryFormatError
@@ -122,7 +123,7 @@ def parse_template(dataset_type: str, section: str, text: str) -> Template:
 
 
 def element_regex(
-    element: str, known: Set[str], patterns: Mapping[str, str], *, is_file: bool, tag: str = ""
+    element: str, known: AbstractSet[str], patterns: Mapping[str, str], *, is_file: bool, tag: str = ""
 ) -> tuple[str, tuple[str, ...]]:
     """Make the regular expression of a part of a path.
 

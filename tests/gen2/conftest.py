@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +50,28 @@ def tree_hash(root: Path) -> str:
     return digest.hexdigest()
 
 
+def write_registry(path: Path, **tables: Sequence[dict[str, Any]]) -> Path:
+    """Write a SQLite file of tables; columns are those of the first row."""
+    path.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for name, rows in tables.items():
+            columns = list(rows[0])
+            connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, {', '.join(columns)})")
+            marks = ", ".join("?" * len(columns))
+            connection.executemany(
+                f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})",
+                [tuple(r.values()) for r in rows],
+            )
+        connection.commit()
+    return path
+
+
+@pytest.fixture(scope="session")
+def registry_of() -> Callable[..., Path]:
+    """Write a registry."""
+    return write_registry
+
+
 @pytest.fixture(scope="session")
 def hash_of() -> Callable[[Path], str]:
     """Digest of a tree."""
@@ -70,6 +95,22 @@ def sparse(tmp_path: Path) -> Callable[[str, Sequence[tuple[str, int]]], Path]:
 
     def make(name: str, files: Sequence[tuple[str, int]]) -> Path:
         return grow(tmp_path / name, files)
+
+    return make
+
+
+@pytest.fixture
+def ci_hsc(
+    manifest: Callable[..., list[tuple[str, int]]], tmp_path: Path, fragment: Callable[[str], Path]
+) -> Callable[..., Path]:
+    """Make the repository of ci_hsc: its tree of calibrations with one of its real registries."""
+
+    def make(more: Sequence[tuple[str, int]] = (), registry: str = "calibRegistry_3") -> Path:
+        files = [(f"CALIB/{path}", size) for path, size in manifest("ci_hsc_gen2_inputs", "CALIB/")]
+        root = grow(tmp_path / "ci_hsc", [*files, *more])
+        (root / "_mapper").write_text("lsst.obs.hsc.HscMapper\n")
+        shutil.copyfile(fragment(f"ci_hsc_calib/{registry}.sqlite3"), root / "CALIB/calibRegistry.sqlite3")
+        return root
 
     return make
 

@@ -176,6 +176,5 @@ def _summarise(done: Conversion) -> None:
         resumed = (
             f" ({done.written.resumed} files had been brought in before)" if done.written.resumed else ""
         )
-        say(
-            f"{done.root}: {counted(done.written.datasets, 'new dataset')}{resumed}; report in {done.written.report_run}"
-        )
+        new = counted(done.written.datasets, "new dataset")
+        say(f"{done.root}: {new}{resumed}; report in {done.written.report_run}")
