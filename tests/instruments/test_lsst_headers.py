@@ -235,16 +235,21 @@ def test_simulated_content() -> None:
     assert not is_simulated({"SIMULATE ATDOME": 0, "CONTRLLR": "O"})
 
 
-def test_midnight_in_california_is_that_of_the_time_zone() -> None:
-    from datetime import UTC, datetime, timedelta
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+@pytest.mark.parametrize(
+    ("utc", "hours"),
+    [
+        ("2019-03-10T09:59:00", 8),
+        ("2019-03-10T10:01:00", 7),
+        ("2019-11-03T08:59:00", 7),
+        ("2019-11-03T09:01:00", 8),
+        ("2022-03-13T09:59:00", 8),
+        ("2022-03-13T10:01:00", 7),
+        ("2022-11-06T08:59:00", 7),
+        ("2022-11-06T09:01:00", 8),
+        ("2024-01-01T00:00:00", 8),
+    ],
+)
+def test_midnight_in_california_knows_summer_time(utc: str, hours: int) -> None:
+    from astropy.time import Time
 
-    try:
-        zone = ZoneInfo("US/Pacific")
-    except ZoneInfoNotFoundError:
-        pytest.skip("no time zones on this machine")
-    for hours in range(0, 24 * 365 * 7, 7):
-        when = datetime(2018, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
-        offset = when.astimezone(zone).utcoffset()
-        assert offset is not None
-        assert pacific_midnight_s(58119.0 + hours / 24 + 1e-6) == -offset.total_seconds(), when
+    assert pacific_midnight_s(Time(utc, scale="utc").mjd) == hours * 3600
