@@ -30,6 +30,7 @@ IN_MEMORY = 32 << 20
 PARTLY = 1 << 20
 """Of local files up to this size, in bytes, parts are read from memory too."""
 
+_SHOWN = len("sha256:") + 12
 _REMEMBERED = 10_000
 
 
@@ -181,8 +182,8 @@ class Verifier:
         if found != expected:
             raise FileIntegrityError(
                 f"{describe(ref)}: the file {place} is not the one that was stored: "
-                f"expected {expected}, found {found}",
-                hint="verify=False reads it all the same",
+                f"expected {expected[:_SHOWN]}..., found {found[:_SHOWN]}...",
+                hint="lakebutler verify names all such files; verify: false in butler.yaml reads them",
             )
         if content.identity:
             if len(self._seen) > _REMEMBERED:
