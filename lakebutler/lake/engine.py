@@ -10,6 +10,7 @@ read).
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -43,6 +44,22 @@ _MOST_CONNECTIONS = 4
 _connections: OrderedDict[Any, duckdb.DuckDBPyConnection] = OrderedDict()
 _inner: list[duckdb.DuckDBPyConnection] = []
 _lock = threading.RLock()
+_left_behind: list[object] = []
+
+
+def _after_fork() -> None:
+    """Forget the connections of the parent process: their threads are not in this one.
+
+    They are kept, as closing them would wait for these threads.
+    """
+    global _lock  # noqa: PLW0603
+    _left_behind.extend((*_inner, *_connections.values()))
+    _inner.clear()
+    _connections.clear()
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def run(

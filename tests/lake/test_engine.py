@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 from pathlib import Path
@@ -175,3 +176,23 @@ def test_threads_may_ask_at_once(lake: Lake) -> None:
     for thread in threads:
         thread.join()
     assert not problems
+
+
+def test_a_forked_process_asks_on_connections_of_its_own(lake: Lake) -> None:
+    """Those of its parent have threads that it does not."""
+    snapshot = lake.snapshot()
+    everyone = count(snapshot)
+    engine.run(snapshot, "SELECT count(*) FROM range(1000000)", {})
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    children = [
+        context.Process(target=lambda: queue.put((count(snapshot), snapshot.scan(NAME).num_rows)))
+        for _ in range(2)
+    ]
+    for child in children:
+        child.start()
+    assert [queue.get(timeout=60) for _ in children] == [(everyone, everyone)] * 2
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0]
+    assert count(snapshot) == everyone
