@@ -25,6 +25,7 @@ __all__ = [
     "dataset_types",
     "dimensions",
     "repository",
+    "skymaps",
     "storage_classes",
 ]
 
@@ -62,6 +63,12 @@ def _camera_names() -> Iterable[str]:
     return camera_names()
 
 
+def _skymap_names() -> Iterable[str]:
+    from lakebutler.instruments.skymaps.definition import skymap_names
+
+    return skymap_names()
+
+
 def _storage_class_names() -> Iterable[str]:
     from lakebutler.datasets.storage_class import StorageClassFactory
 
@@ -79,6 +86,9 @@ dimensions = _from_repository(lambda butler: [element.name for element in butler
 
 cameras = _fixed(_camera_names)
 """Cameras that are known by name."""
+
+skymaps = _fixed(_skymap_names)
+"""Skymaps that are known by name."""
 
 storage_classes = _fixed(_storage_class_names)
 """Storage classes."""

@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "remove-header-fixes": "header_fixes",
         "ingest-raws": "instruments",
         "define-visits": "visits",
+        "register-skymap": "skymaps",
         "ingest-files": "datasets",
         "ingest-zip": "exchange",
         "import": "exchange",

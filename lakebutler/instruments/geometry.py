@@ -208,7 +208,7 @@ def sky_of_field_angles(
     a = np.asarray(angles, dtype=float)
     pointings = np.broadcast_arrays(*(np.radians(v) for v in (ra_deg, dec_deg, sky_angle_deg)))
     shape = pointings[0].shape
-    ra, dec, r = (v.reshape(*shape, *(1,) * (a.ndim - 1)) for v in pointings)
+    ra, dec, r = (v.reshape((*shape, *(1,) * (a.ndim - 1))) for v in pointings)
     s = 1.0 if flip_x else -1.0
     xi = s * np.cos(r) * a[..., 0] + np.sin(r) * a[..., 1]
     eta = -s * np.sin(r) * a[..., 0] + np.cos(r) * a[..., 1]

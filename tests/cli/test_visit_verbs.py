@@ -65,3 +65,41 @@ def test_what_is_wrong_is_named(night: Path, arguments: list[str], named: str) -
     assert result.code == 2
     assert named in result.err
     assert len(result.err.strip().splitlines()) <= 4
+
+
+def test_a_skymap_is_registered_by_name_file_and_settings(tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    succeed("create", repo)
+    config = tmp_path / "mine.yaml"
+    config.write_text("name: mine\nkind: discrete\nraList: [10.0]\ndecList: [2.0]\nradiusList: [0.2]\n")
+    own = ("-C", config, "-c", "tractOverlap=0", "-c", "legacy.patchBorder=50")
+    first = succeed("register-skymap", repo, *own)
+    assert first.out.startswith("registered: mine (1 tract, 4 patches; digest ")
+    again = succeed("register-skymap", repo, *own)
+    assert again.out == "already registered: mine\n"
+    changed = ("-c", "numRings=3", "-c", "pixelScale=60", "--name", "coarse")
+    other = succeed("register-skymap", repo, "lsst_cells_v1", *changed)
+    assert other.out.startswith("registered: coarse (")
+    assert len(succeed("query-datasets", repo, "skyMap", "--json").json()) == 2
+    where = "skymap='mine' AND patch.region OVERLAPS POINT(10, 2)"
+    rows = succeed("query-data-ids", repo, "patch", "--where", where)
+    assert "mine" in rows.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "--config-file"),
+        (["-c", "kind=equatorial"], "needs a name"),
+        (["hsc_rings_v2"], "hsc_rings_v1"),
+        (["-C", "skymap.py", "--name", "x"], "YAML"),
+        (["-C", "nosuch.yaml"], "nosuch.yaml"),
+        (["hsc_rings_v1", "-C", "x.yaml"], "exclude"),
+        (["hsc_rings_v1", "-c", "numRngs=3"], "numRings"),
+        (["-c", "kind=rings", "-c", "numRings=x", "--name", "x"], "numRings 'x'"),
+    ],
+)
+def test_a_skymap_that_cannot_be_is_named(night: Path, arguments: list[str], named: str) -> None:
+    result = call("register-skymap", night, *arguments)
+    assert result.code == 2
+    assert named in result.err

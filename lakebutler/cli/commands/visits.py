@@ -113,7 +113,8 @@ def _summarise(result: VisitsReport) -> None:
         say(f"{counted(count, 'exposure')} left out: {why}")
     if result.without_region:
         numbers = ", ".join(str(v.visit) for v in result.without_region[:3])
-        say(f"{counted(len(result.without_region), 'visit')} without a pointing, so without regions: {numbers}")
+        visits = counted(len(result.without_region), "visit")
+        say(f"{visits} without a pointing, so without regions: {numbers}")
     if result.conflicts:
         say("--update-records replaces what is there")
     click.echo(f"{result.instrument}: {result}; {counted(result.regions, 'detector region')}")
