@@ -11,6 +11,7 @@ from lakebutler.butler.pending import Pending
 from lakebutler.butler.repository import Repository
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.datasets.storage_class import StorageClassFactory
 from lakebutler.dimensions.columns import fit_key
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.universe import DimensionUniverse
@@ -43,7 +44,7 @@ class Defaults:
         self.value = value
         self.collections = value.collections
         self.run = value.run
-        self.data_id = dict(value.dataId)
+        self.data_id = dict(value.given)
         self.infer = value.infer
         self._inferred: dict[str, Any] = {}
         self._undecided: dict[str, Snapshot] = {}
@@ -139,7 +140,7 @@ def attach_defaults(registry: Registry, value: RegistryDefaults) -> Defaults:
     DimensionNameError
         Raised if a value is given of what is no governor dimension.
     """
-    for name, given in value.dataId.items():
+    for name, given in value.given.items():
         _check_governor(registry.universe, name, given)
     registry.search_path(name for name in value.collections if name != value.run)  # names a missing one
     if value.run is not None and registry.session.writeable:
@@ -147,7 +148,7 @@ def attach_defaults(registry: Registry, value: RegistryDefaults) -> Defaults:
     registry.search_path(value.collections)
     values = {
         name: fit_key(registry.universe.dimensions[name].primary_key, given)
-        for name, given in value.dataId.items()
+        for name, given in value.given.items()
     }
     return Defaults(value.clone(dataId=values))
 
@@ -191,9 +192,22 @@ class ButlerBase:
         return self._repository.universe
 
     @property
+    def storageClasses(self) -> StorageClassFactory:
+        """All storage classes."""
+        return StorageClassFactory()
+
+    @property
     def defaults(self) -> RegistryDefaults:
-        """Default collections, run and data ID; can be set, to defaults that are checked."""
-        return self._defaults.value
+        """Default collections, run and data ID; can be set, to defaults that are checked.
+
+        The data ID has the inferred values, too.
+        """
+        given = self._defaults.value
+        if not given.infer or not given.collections:
+            return given
+        names = self._repository.universe.governor_dimensions.names
+        found = {name: self._defaults.governor(self._registry, name) for name in names}
+        return given.inferred({name: value for name, value in found.items() if value is not None})
 
     @defaults.setter
     def defaults(self, value: RegistryDefaults) -> None:

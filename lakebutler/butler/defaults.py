@@ -39,6 +39,7 @@ class RegistryDefaults:
         self._run = run
         self._infer = infer
         self._data_id = dict(kwargs)
+        self._inferred: dict[str, Any] = {}
 
     @property
     def collections(self) -> tuple[str, ...]:
@@ -57,8 +58,25 @@ class RegistryDefaults:
 
     @property
     def dataId(self) -> Mapping[str, Any]:
-        """Values of governor dimensions."""
+        """Values of governor dimensions, given ones and, of defaults that a butler has, inferred ones."""
+        return {**self._inferred, **self._data_id}
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """Values of governor dimensions that were given, not inferred."""
         return dict(self._data_id)
+
+    def inferred(self, values: Mapping[str, Any]) -> RegistryDefaults:
+        """Make the same defaults that know inferred values, too; compared are the given ones only.
+
+        Parameters
+        ----------
+        values : mapping
+            Values of governor dimensions.
+        """
+        made = self.clone()
+        made._inferred = dict(values)
+        return made
 
     @staticmethod
     def from_data_id(data_id: Mapping[str, Any]) -> RegistryDefaults:

@@ -123,6 +123,8 @@ class DataCoordinate:
         """
         return DataCoordinate.from_full_values(universe.empty, (), {})
 
+    makeEmpty = make_empty  # its older name
+
     @staticmethod
     def standardize(
         mapping: Mapping[str, Any] | DataCoordinate | None = None,

@@ -380,6 +380,22 @@ class DimensionUniverse:
         """Elements that are no pixels."""
         return NamedValueSet([e for e in self.elements if e.name not in self.skypix_dimensions.names])
 
+    def getStaticElements(self) -> NamedValueSet[DimensionElement]:
+        """All elements; the older name of `elements`."""
+        return self.elements
+
+    def getStaticDimensions(self) -> NamedValueSet[Dimension]:
+        """All dimensions; the older name of `dimensions`."""
+        return self.dimensions
+
+    def getGovernorDimensions(self) -> NamedValueSet[GovernorDimension]:
+        """Dimensions that nothing is known without; the older name of `governor_dimensions`."""
+        return self.governor_dimensions
+
+    def getDatabaseElements(self) -> NamedValueSet[DimensionElement]:
+        """Elements that are no pixels; the older name of `database_elements`."""
+        return self.database_elements
+
     def to_config(self) -> dict[str, Any]:
         """Convert to a configuration that JSON and YAML can hold.
 

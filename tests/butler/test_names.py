@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lakebutler import Butler, ButlerError, CollectionNameError, CollectionType, DatasetType
+from lakebutler import Butler, ButlerError, CollectionNameError, CollectionType, DataCoordinate, DatasetType
+from tests.butler.conftest import RUN
 from tests.butler.world import CAM, Place, check_message, dataset_type, refused
 
 FINE = [
@@ -212,3 +213,26 @@ def test_the_description_of_a_run_may_say_anything(butler: Butler) -> None:
     butler.collections.register("u/described", doc=text)
     assert butler.collections.get_info("u/described").doc == text
     assert dataset_type(butler, "setup").name == "setup"
+
+
+def test_older_names_mean_the_same(local_butler: Butler) -> None:
+    universe = local_butler.dimensions
+    assert DataCoordinate.makeEmpty(universe) == DataCoordinate.make_empty(universe)
+    assert list(universe.getStaticElements()) == list(universe.elements)
+    assert list(universe.getStaticDimensions()) == list(universe.dimensions)
+    assert list(universe.getGovernorDimensions()) == list(universe.governor_dimensions)
+    assert list(universe.getDatabaseElements()) == list(universe.database_elements)
+    assert local_butler.storageClasses.getStorageClass("StructuredDataDict").name == "StructuredDataDict"
+
+
+def test_defaults_show_what_was_inferred_but_do_not_fix_it(local: Place, local_butler: Butler) -> None:
+    assert dict(local_butler.registry.defaults.dataId) == {}
+    local_butler.put({}, "bias", instrument=CAM, detector=0)
+    defaults = local_butler.registry.defaults
+    assert dict(defaults.dataId) == {"instrument": CAM}
+    assert dict(defaults.given) == {}
+    with local.open(collections=RUN, inferDefaults=False) as plain:
+        assert dict(plain.registry.defaults.dataId) == {}
+        plain.registry.defaults = defaults
+        assert plain.registry.defaults == defaults
+        assert plain.find_dataset("bias", detector=0) is not None
