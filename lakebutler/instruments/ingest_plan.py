@@ -177,7 +177,8 @@ def judge_records(
     batch : `Batch`
         The batch; files of exposures in conflict become rejected.
     stored : `Mapping`
-        Registered exposure records by instrument and exposure.
+        Registered exposure records by instrument and exposure: those of the same numbers,
+        and those of the same names.
     update : `bool`
         Whether differing records replace the registered ones.
 
@@ -190,22 +191,25 @@ def judge_records(
     members: dict[tuple[str, int], list[Accepted]] = {}
     for file in batch.accepted:
         members.setdefault(file.exposure_key, []).append(file)
+    owners = {(name, row["obs_id"]): number for (name, number), row in stored.items()}
     for key, files in members.items():
         record = exposure_record(batch.first[key])
         present = stored.get(key)
-        if present is None:
+        owner = owners.setdefault((key[0], record["obs_id"]), key[1])
+        if owner != key[1]:
+            batch.reject(
+                files, f"obs_id {record['obs_id']!r} of exposure {key[1]} is that of exposure {owner}"
+            )
+        elif present is None:
             new.append(record)
-            continue
-        different = differences(record, present)
-        if not different:
-            continue
-        if update:
-            changed.append(record)
-            continue
-        shown = "; ".join(different[:_SHOWN]) + ("; …" if len(different) > _SHOWN else "")
-        batch.reject(
-            files, f"exposure {key[1]} is registered differently: {shown} (--update-records replaces it)"
-        )
+        elif different := differences(record, present):
+            if update:
+                changed.append(record)
+                continue
+            shown = "; ".join(different[:_SHOWN]) + ("; …" if len(different) > _SHOWN else "")
+            batch.reject(
+                files, f"exposure {key[1]} is registered differently: {shown} (--update-records replaces it)"
+            )
     return new, changed
 
 

@@ -18,7 +18,7 @@ from lakebutler.instruments.camera import Camera
 from lakebutler.instruments.ingest_plan import Accepted, Batch, judge_records
 from lakebutler.instruments.ingest_report import FileReport, FileStatus
 from lakebutler.instruments.instrument import raw_run_name
-from lakebutler.instruments.observation import day_obs_record, group_record
+from lakebutler.instruments.observation import Observation, day_obs_record, group_record
 from lakebutler.registry.datasets import compare
 from lakebutler.registry.schema import dataset_layout
 
@@ -108,16 +108,17 @@ class RawChanges:
                 )
 
     def _stored_exposures(self) -> dict[tuple[str, int], Mapping[str, Any]]:
-        wanted: dict[str, list[int]] = {}
-        for name, exposure in self.batch.first:
-            wanted.setdefault(name, []).append(exposure)
+        """Look up the exposures of the batch by number, and by name, which is theirs alone."""
+        wanted: dict[str, list[Observation]] = {}
+        for (name, _), first in self.batch.first.items():
+            wanted.setdefault(name, []).append(first)
         stored: dict[tuple[str, int], Mapping[str, Any]] = {}
-        for name, exposures in wanted.items():
+        for name, firsts in wanted.items():
             found = self.butler.query_dimension_records(
                 "exposure",
                 instrument=name,
-                where="exposure IN (ids)",
-                bind={"ids": exposures},
+                where="exposure IN (ids) OR exposure.obs_id IN (names)",
+                bind={"ids": [o.exposure_id for o in firsts], "names": [o.obs_id for o in firsts]},
                 explain=False,
                 limit=None,
             )

@@ -343,3 +343,45 @@ def test_a_large_batch_is_kept_as_a_small_one_is(butler: Butler, tmp_path: Path)
         "FROM ingest_report GROUP BY 1 ORDER BY 1"
     )
     assert [(n, d) for _, n, d in counts.fetchall()] == [(3, 6), (700, 1400)]
+
+
+def test_the_name_of_an_exposure_is_its_own(butler: Butler, raws: list[Path], tmp_path: Path) -> None:
+    def renumbered(seq: int) -> Path:
+        path = tmp_path / f"other-{seq}.fits"
+        with fits.open(raws[0]) as file:
+            file[0].header["OBSID"] = file[0].header["OBSID"]
+            file[0].header["SEQNUM"] = seq
+            file.writeto(path)
+        return path
+
+    camera = load_camera("DemoCam")
+    (real,) = read_file(str(raws[0]), [camera]).observations
+    (moved,) = read_file(str(renumbered(77)), [camera]).observations
+    assert (moved.obs_id == real.obs_id) is (moved.exposure_id != real.exposure_id)
+    in_one_batch = ingest_raws(butler, [raws[0], tmp_path / "other-77.fits"], transfer="direct")
+    assert in_one_batch.counts == {"ingested": 1, "present": 0, "rejected": 1}
+    later = ingest_raws(butler, [renumbered(78), raws[1]], transfer="direct")
+    assert later.counts == {"ingested": 1, "present": 0, "rejected": 1}
+    (refused,) = later.rejected
+    assert (
+        refused.reason
+        == f"obs_id {real.obs_id!r} of exposure 2026031400078 is that of exposure {real.exposure_id}"
+    )
+
+
+def test_ten_thousand_files_of_junk_are_a_line_each_and_the_rest_goes_in(
+    butler: Butler, raws: list[Path], tmp_path: Path
+) -> None:
+    junk = tmp_path / "junk"
+    junk.mkdir()
+    for number in range(10_000):
+        (junk / f"{number}.fits").touch()
+    report = ingest_raws(butler, [junk, *raws], transfer="direct")
+    assert report.counts == {"ingested": len(raws), "present": 0, "rejected": 10_000}
+    assert report.reasons() == {"empty file": 10_000}
+    (row,) = (
+        butler.sql("SELECT count(*) AS n FROM ingest_report WHERE reason = 'empty file'")
+        .to_arrow_table()
+        .to_pylist()
+    )
+    assert row["n"] == 10_000
