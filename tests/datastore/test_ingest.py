@@ -18,7 +18,7 @@ from lakebutler.datasets.file_dataset import FileDataset
 from lakebutler.datastore import ingest as ingesting
 from lakebutler.datastore import local
 from lakebutler.datastore.datastore import Datastore
-from lakebutler.datastore.files import checksum_of
+from lakebutler.datastore.files import CHUNK, checksum_of
 from lakebutler.datastore.transfer import MODES
 from lakebutler.errors import (
     DatasetNotFoundError,
@@ -461,3 +461,60 @@ def test_a_sync_that_fails_is_a_storage_error(
         paths = [datastore.put({}, ref(i)).path or "" for i in range(n)]
         with pytest.raises(StorageError, match="durable"):
             datastore.sync(paths)
+
+
+@pytest.mark.parametrize("mode", ["auto", "copy"])
+def test_small_and_large_files_come_together_in_their_order(
+    datastore: Datastore, root: Path, tmp_path: Path, ref: Make, mode: str
+) -> None:
+    sizes = [3, CHUNK + 1, 0, CHUNK, 2 * CHUNK + 5, 17, CHUNK + 2]
+    files = []
+    for n, size in enumerate(sizes):
+        path = tmp_path / f"part{n}.{'dat' if n % 2 else 'bin'}"
+        path.write_bytes(os.urandom(size))
+        files.append(FileDataset(str(path), ref(n), formatter="bytes"))
+    done = datastore.ingest(files, mode)
+    assert sorted(done.written) == sorted(record.path or "" for record in done.records)
+    for file, record, size in zip(files, done.records, sizes, strict=True):
+        content = Path(str(file.path)).read_bytes()
+        assert (root / (record.path or "")).read_bytes() == content
+        assert (record.size, record.checksum) == (size, checksum_of(content))
+        assert (record.path or "").endswith(Path(str(file.path)).suffix)
+
+
+@pytest.mark.parametrize("size", [5, CHUNK + 1])
+def test_a_missing_file_among_copies_leaves_nothing(
+    datastore: Datastore, root: Path, tmp_path: Path, ref: Make, tree: Tree, size: int
+) -> None:
+    before = tree(root)
+    paths = [tmp_path / f"f{n}.bin" for n in range(4)]
+    for path in paths[:3]:
+        path.write_bytes(bytes(size))
+    (tmp_path / "folder.bin").mkdir()
+    for last in (paths[3], tmp_path / "folder.bin"):
+        given = [
+            FileDataset(str(path), ref(n), formatter="bytes") for n, path in enumerate([*paths[:3], last])
+        ]
+        with pytest.raises(StorageError if last.exists() else DatasetNotFoundError, match=str(last)):
+            datastore.ingest(given, "copy")
+        assert tree(root) == before
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    datastore: Datastore, root: Path, tmp_path: Path, ref: Make, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "growing.bin"
+    path.write_bytes(b"12345")
+    before = tree(root)
+    read = os.read
+
+    def slowly(descriptor: int, count: int) -> bytes:
+        with path.open("ab") as stream:
+            stream.write(b"6")
+        return read(descriptor, count)
+
+    monkeypatch.setattr("lakebutler.datastore.transfer.os.read", slowly)
+    with pytest.raises(StorageError, match="changed while it was copied"):
+        datastore.ingest([FileDataset(str(path), ref(0), formatter="bytes")], "copy")
+    monkeypatch.undo()
+    assert tree(root) == before
