@@ -3,12 +3,14 @@
 
 ::
 
-    python tests/bench/geometry.py --work /fast/disk --visits 100,1000,10000
+    python tests/bench/geometry.py --work /fast/disk --visits 100,1000,10000 --rings 8,26,82
 
 Times are CPU seconds of this process (``time.process_time``), so that a busy machine shows
 the same; wall-clock times stand beside them.  Exposures are spread over the sky and have
 the 205 detectors of LSSTCam (``--camera`` for others); ``again`` is the same call when all
 visits are there, ``one more`` defines a further exposure with ``incremental=True``.
+Skymaps are of rings, with 100 patches in each tract; ``find`` is one position to its tract
+and patch, in microseconds, by arithmetic, and ``query`` in milliseconds, by the repository.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from lakebutler import Butler
 from lakebutler.instruments import load_camera, register_instrument
 from lakebutler.instruments.camera import Camera
+from lakebutler.instruments.skymaps import SkyMap, SkyMapDefinition, register_skymap
 from lakebutler.instruments.visits import define_visits
 from lakebutler.timespan import Timespan
 
@@ -107,16 +110,53 @@ def measure_visits(work: Path, camera: Camera, sizes: Sequence[int]) -> None:
         shutil.rmtree(root)
 
 
+def measure_skymaps(work: Path, rings: Sequence[int]) -> None:
+    """Register skymaps with growing numbers of patches, and find positions in them."""
+    columns = ["rings", "tracts", "patches", "CPU s", "wall s", "us/patch", "find us", "query ms", "MB"]
+    print(row(columns))
+    print("|---" * len(columns) + "|")
+    for count in rings:
+        root = Path(tempfile.mkdtemp(dir=work))
+        butler = Butler.from_config(Butler.makeRepo(root), writeable=True)
+        scale = 180.0 / (count + 1) * 3600.0 / 39_000
+        facts = {"kind": "rings", "numRings": count, "projection": "TAN", "tractOverlap": 0.0}
+        definition = SkyMapDefinition.from_facts(facts | {"pixelScale": scale})
+        cpu, wall, added = timed(lambda: register_skymap(butler, "bench", definition))  # noqa: B023
+        skymap = SkyMap(definition)
+        places = [(i * 137.5 % 360.0, i * 0.17 - 80.0) for i in range(1000)]
+        skymap.find_tract(0.0, 0.0)
+        find, _, _ = timed(lambda: [skymap.find_tract(*p).find_patch(*p) for p in places])  # noqa: B023
+        where = "patch.region OVERLAPS POINT(ra, dec)"
+
+        def ask() -> None:
+            for ra, dec in places[:20]:  # noqa: B023
+                bind = {"ra": ra, "dec": dec}
+                butler.query_data_ids(["patch"], where=where, bind=bind, skymap="bench")  # noqa: B023
+
+        ask()  # the first question reads what the others find in memory
+        query, _, _ = timed(ask)
+        size = sum(p.stat().st_size for p in root.rglob("*") if p.is_file()) / 1e6
+        each = cpu / added["patch"] * 1e6
+        values = [count, added["tract"], added["patch"], cpu, wall, each, find * 1e3, query * 50, round(size)]
+        print(row(values), flush=True)
+        butler.close()
+        shutil.rmtree(root)
+
+
 def main() -> None:
     """Measure, and print tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", default=None)
     parser.add_argument("--camera", default="LSSTCam")
     parser.add_argument("--visits", default="100,1000,10000")
+    parser.add_argument("--rings", default="8,26,82")
     arguments = parser.parse_args()
     work = Path(tempfile.mkdtemp(dir=arguments.work))
     try:
-        measure_visits(work, load_camera(arguments.camera), [int(n) for n in arguments.visits.split(",")])
+        sizes = [int(n) for n in arguments.visits.split(",") if n]
+        measure_visits(work, load_camera(arguments.camera), sizes)
+        print()
+        measure_skymaps(work, [int(n) for n in arguments.rings.split(",") if n])
     finally:
         shutil.rmtree(work)
 
