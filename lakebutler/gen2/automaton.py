@@ -27,6 +27,9 @@ class Alternative(NamedTuple):
     last: int
     """Where they end."""
 
+    alone: re.Pattern[str] | None
+    """Expression of this template alone; `None` where another one may come first."""
+
 
 @dataclass(eq=False)
 class Node:
@@ -179,13 +182,25 @@ def _compile_files(node: Node, draft: _Draft, prefix: str, patterns: Mapping[str
         return
     known = set(draft.known)
     parts, at = [], len(node.used)
+    heads: list[str] = []
     for i, template in enumerate(sorted(draft.files, key=_vagueness)):
         regex, keys = element_regex(template.elements[-1], known, patterns, is_file=True, tag=f"a{i}_")
         parts.append(f"({regex})")
         at += 1
-        node.alternatives[at] = Alternative(template, at, at + len(keys))
+        alone = None
+        head = _head(template.elements[-1])
+        if not any(head.startswith(other) or other.startswith(head) for other in heads):
+            single, _ = element_regex(template.elements[-1], known, patterns, is_file=True)
+            alone = re.compile(prefix + single)
+        heads.append(head)
+        node.alternatives[at] = Alternative(template, at, at + len(keys), alone)
         at += len(keys)
     node.files = re.compile(f"{prefix}(?:{'|'.join(parts)})")
+
+
+def _head(element: str) -> str:
+    """What an element begins with, whatever the values are."""
+    return element.partition("%")[0]
 
 
 def _vagueness(template: Template) -> tuple[int, int, str]:

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakebutler.gen2.automaton import Node, State
 from lakebutler.gen2.template import Template
@@ -109,7 +109,7 @@ class Hits:
         Returns
         -------
         table : `pyarrow.Table`
-            A row for each file, sorted by path.
+            A row for each file, in the order of the walk: names of a directory are sorted.
         """
         import pyarrow as pa
 
@@ -117,7 +117,7 @@ class Hits:
         schema = pa.schema([(name, pa.string()) for name in ("path", *self.template.keys)])
         table = pa.Table.from_batches(self._batches, schema)
         self._batches = []
-        return table.sort_by("path")
+        return table
 
 
 @dataclass
@@ -197,6 +197,10 @@ def printable(name: str) -> str:
     except UnicodeEncodeError:
         return os.fsencode(name).decode("utf-8", "backslashreplace")
     return name
+
+
+def _no_match(_: str) -> None:
+    return None
 
 
 class _Walker:
@@ -341,24 +345,32 @@ class _Walker:
         node = state.node
         assert node.files is not None
         match, prefix, alternatives = node.files.fullmatch, state.prefix, node.alternatives
-        gathered: dict[int, tuple[list[str], list[Any]]] = {}
-        rest = []
+        gathered: dict[int, tuple[list[str], list[tuple[str, ...]]]] = {}
+        rest: list[str] = []
+        known = len(node.used)
+        some: list[str] = []
+        values: list[tuple[str, ...]] = []
+        alone: Callable[[str], re.Match[str] | None] = _no_match
         for name in names:
+            found = alone(prefix + name)  # names are sorted: most are of the same type as the one before
+            if found is not None:
+                some.append(name)
+                values.append(found.groups())
+                continue
             found = match(prefix + name)
             if found is None:
                 rest.append(name)
                 continue
             which = found.lastindex
             assert which is not None
-            if which not in gathered:
-                gathered[which] = ([], [])
-            some, values = gathered[which]
+            _, first, last, single = alternatives[which]
+            some, values = gathered.setdefault(which, ([], []))
+            alone = _no_match if single is None else single.fullmatch
             some.append(name)
-            values.append(found)
-        for which, (some, matches) in gathered.items():
-            _, first, last = alternatives[which]
-            values = [found.groups()[first:last] for found in matches]
-            self._keep(directory, alternatives[which].template, state.values, some, values)
+            values.append((*found.groups()[:known], *found.groups()[first:last]))
+        for which, (some, values) in gathered.items():
+            own = [value[known:] for value in values] if known else values
+            self._keep(directory, alternatives[which].template, state.values, some, own)
         return rest
 
     def _keep(
