@@ -22,6 +22,7 @@ __all__ = ["FileResult", "Recent", "read_file", "read_files", "recognised"]
 
 _POOL_PAYS_FROM = 64  # files; below, starting a worker costs more than it saves
 _EXPOSURES_KEPT = 64
+_NAMED = 4  # cameras that a reason names one by one
 
 
 class FileResult(NamedTuple):
@@ -242,6 +243,8 @@ def _detector_units(camera: Camera, units: Sequence[HeaderUnit]) -> list[tuple[H
 def _stranger(path: str, header: Mapping[str, object], cameras: Sequence[Camera]) -> FileResult:
     name = recognise(header)
     wanted = " or ".join(c.name for c in cameras)
+    if len(cameras) > _NAMED:
+        wanted = f"any of the {len(cameras)} cameras registered here"
     if name is None:
         return FileResult(path, reason=f"the header is of no known camera (wanted: {wanted or 'none'})")
     reason = f"the header is of {name}, not of {wanted}" if wanted else f"the header is of {name}"

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,3 +116,26 @@ def test_cameras_are_told_apart_in_one_directory(
         "HSC/raw/all",
         "testCam/raw/all",
     ]
+
+
+@pytest.mark.parametrize(("repository", "name"), [("latiss", "LATISS"), ("lsstCam", "LSSTCam")])
+def test_raws_have_the_ids_they_have_in_real_repositories(
+    repository: str, name: str, shared_data: Path, repository_with: Callable[..., Butler]
+) -> None:
+    root = shared_data / "gen3_repos" / repository
+    connection = sqlite3.connect(f"file:{root}/gen3.sqlite3?mode=ro&immutable=1", uri=True)
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'dataset_tags%'").fetchall()
+    real = set()
+    for (table,) in tables:
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        if "exposure" in columns:
+            query = f"SELECT exposure, detector, dataset_id FROM {table}"
+            real |= {(e, d, uuid.UUID(str(i))) for e, d, i in connection.execute(query)}
+    connection.close()
+    butler = repository_with(name, "DECam", "HSC", "LSSTComCam", "LSSTCamSim")
+    report = ingest_raws(butler, root / "raw", transfer="direct")
+    assert not report.rejected
+    found = butler.query_datasets("raw", collections=f"{name}/raw/all", instrument=name)
+    ours = {(ref.dataId["exposure"], ref.dataId["detector"], ref.id) for ref in found}
+    assert real
+    assert real <= ours
