@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lakebutler.dimensions.elements import Dimension, DimensionElement
@@ -71,6 +71,8 @@ class Scope:
     subquery : callable or `None`
         Gives the values that a field (a dimension, ``dataset_id`` or ``run``)
         has in the datasets of a type, under a condition with bind values.
+    groups : mapping [`str`, `DimensionGroup`], optional
+        Dimensions of the dataset types that the query searches.
     """
 
     universe: DimensionUniverse
@@ -79,6 +81,7 @@ class Scope:
     element: str | None = None
     calibrations: frozenset[str] = frozenset()
     subquery: Callable[[str, str, str, Mapping[str, Any]], Sequence[Any]] | None = None
+    groups: Mapping[str, DimensionGroup] = field(default_factory=dict)
 
 
 def dimension_column(universe: DimensionUniverse, name: str) -> ColumnRef:
@@ -126,9 +129,37 @@ def element_field(element: DimensionElement, field: str) -> ColumnRef | None:
     return None
 
 
-def _dataset_field(dataset_type: str, field: str) -> ColumnRef | None:
-    kind = DATASET_FIELDS.get(field)
-    return ColumnRef("dataset", dataset_type, field, kind) if kind is not None else None
+def _dataset_field(dataset_type: str, name: str, scope: Scope) -> ColumnRef | None:
+    """Column of a dataset's field; its region and its time are those of its data ID.
+
+    For a calibration, the time is that of its validity.
+    """
+    group = scope.groups.get(dataset_type)
+    if group is not None and (
+        name == "region" or (name == "timespan" and dataset_type not in scope.calibrations)
+    ):
+        own = _region_of(group) if name == "region" else _time_of(group)
+        if own is not None or name == "region":
+            return own
+    kind = DATASET_FIELDS.get(name)
+    return ColumnRef("dataset", dataset_type, name, kind) if kind is not None else None
+
+
+def _region_of(group: DimensionGroup) -> ColumnRef | None:
+    """Region of a data ID; that of an exposure is the one of its visit."""
+    if not group.spatial and "exposure" in group.names:
+        group = group.universe.conform([*group.names, "visit"])
+    if len(group.spatial) != 1:
+        return None
+    (family,) = group.spatial
+    return element_field(group.universe[family.choose(group).name], "region")
+
+
+def _time_of(group: DimensionGroup) -> ColumnRef | None:
+    if len(group.temporal) != 1:
+        return None
+    (family,) = group.temporal
+    return element_field(group.universe[family.choose(group).name], "timespan")
 
 
 def resolve(parts: tuple[str, ...], scope: Scope) -> tuple[ColumnRef, str | None]:
@@ -188,8 +219,8 @@ def _unqualified(name: str, scope: Scope) -> ColumnRef:
         if column is not None and column.kind == "element":
             found[f"{element_name}.{name}"] = column
     for dataset_type in scope.dataset_types:
-        column = _dataset_field(dataset_type, name)
-        if column is not None and (name != "timespan" or dataset_type in scope.calibrations):
+        column = _dataset_field(dataset_type, name, scope)
+        if column is not None and column.kind == "dataset" and _is_told(name, dataset_type, scope):
             found[f"{dataset_type}.{name}"] = column
     if len(found) > 1:
         raise InvalidQueryError(
@@ -200,25 +231,35 @@ def _unqualified(name: str, scope: Scope) -> ColumnRef:
     raise _unknown(name, scope)
 
 
-def _qualified(owner: str, field: str, scope: Scope) -> ColumnRef:
+def _is_told(name: str, dataset_type: str, scope: Scope) -> bool:
+    """Whether a field of a dataset can go without the name of its type."""
+    return name != "timespan" or dataset_type in scope.calibrations
+
+
+def _qualified(owner: str, name: str, scope: Scope) -> ColumnRef:
     universe = scope.universe
     if owner in scope.dataset_types:
-        column = _dataset_field(owner, field)
+        column = _dataset_field(owner, name, scope)
         if column is not None:
             return column
         if owner not in universe:
+            if name == "region":
+                raise InvalidQueryError(
+                    f"datasets of type {owner!r} have no place on the sky",
+                    hint="name a dimension with a region",
+                )
             raise InvalidQueryError(
-                f"datasets have no field {field!r}",
-                hint=known_names(field, DATASET_FIELDS, what="fields of datasets"),
+                f"datasets have no field {name!r}",
+                hint=known_names(name, DATASET_FIELDS, what="fields of datasets"),
             )
     if owner in universe:
         element = universe[owner]
-        column = element_field(element, field)
+        column = element_field(element, name)
         if column is not None:
             return column
         names = [*element.dimensions.names, *(column.name for column in element.schema)]
         raise InvalidQueryError(
-            f"{owner!r} has no field {field!r}", hint=known_names(field, names, what=f"fields of {owner}")
+            f"{owner!r} has no field {name!r}", hint=known_names(name, names, what=f"fields of {owner}")
         )
     skypix = set(universe.skypix_dimensions.names)
     owners = [*scope.dataset_types, *(e.name for e in universe.elements if e.name not in skypix)]

@@ -128,6 +128,7 @@ class Request:
             self.element,
             frozenset(search.name for search in self.searches if search.has_validity),
             self.subquery,
+            {search.name: search.dimensions for search in self.searches},
         )
         parts: list[Bound] = [_equals(scope, name, value) for name, value in self.data_id.items()]
         parts += [bound for text, values in self.conditions if (bound := _bound(text, scope, values))]

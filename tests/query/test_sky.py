@@ -25,10 +25,12 @@ from lsst.sphgeom import (
 )
 
 from lakebutler import Butler, DatasetType
+from lakebutler.errors import InvalidQueryError
 from lakebutler.query import sky, skypairs
 from lakebutler.query.geometry import overlapping
 from lakebutler.query.regions import Regions, kept_pairs, overlapping_pairs
 from lakebutler.registry import overlaps
+from lakebutler.timespan import Timespan
 from tests.query.conftest import by_duckdb
 
 CAM, MAP = "instrument='Cam'", "skymap='map'"
@@ -368,3 +370,27 @@ def test_pieces_cover_a_region_and_keep_to_their_cells(seed: int, level: int) ->
     if region.contains(center):
         index = HtmPixelization(overlaps.FINEST).index(center)
         assert any(begin <= index < end for _, begin, end in found)
+
+
+def test_a_dataset_has_the_region_and_the_time_of_its_data_id(butler: Butler) -> None:
+    def found(where: str, kind: str = "raw", **binds: Any) -> set[tuple[int, int]]:
+        refs = butler.query_datasets(kind, "raws", where=f"{CAM} AND {where}", bind=binds, explain=False)
+        return {(ref.dataId["exposure"], ref.dataId["detector"]) for ref in refs}
+
+    circle = Circle(UnitVector3d(LonLat.fromDegrees(0.5, 0.1)), Angle.fromDegrees(0.2))
+    wanted = {key for key, region in DETECTORS.items() if meet(region, circle)}
+    assert 0 < len(wanted) < len(DETECTORS)
+    assert found("raw.region OVERLAPS here", here=circle) == wanted
+    assert found("raw.region OVERLAPS CIRCLE(0.5, 0.1, 0.2)") == wanted
+    noted = DatasetType("about", ["instrument"], "StructuredDataDict", universe=butler.dimensions)
+    butler.registry.registerDatasetType(noted)
+    with pytest.raises(InvalidQueryError, match="no place on the sky"):
+        butler.query_datasets(
+            "about", "raws", where=f"{CAM} AND about.region OVERLAPS here", bind={"here": circle}
+        )
+    times = {v: Timespan(None, None, _nsec=(1000 * v, 1000 * v + 900)) for v in VISITS}
+    for v, span in times.items():
+        old = butler.query_dimension_records("exposure", where=f"{CAM} AND exposure = {v}")[0].toDict()
+        butler.registry.syncDimensionData("exposure", {**old, "timespan": span}, update=True)
+    during = Timespan(None, None, _nsec=(3950, 5100))
+    assert {e for e, _ in found("raw.timespan OVERLAPS t", t=during)} == {4, 5}
