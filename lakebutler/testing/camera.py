@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from lakebutler import Butler
+from lakebutler.butler.butler import Butler
 from lakebutler.errors import ButlerError, HeaderError
 from lakebutler.instruments.camera import VISIT_SYSTEMS, Camera, load_camera
 from lakebutler.instruments.geometry import detector_corners, detector_region
