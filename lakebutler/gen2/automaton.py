@@ -27,8 +27,11 @@ class Alternative(NamedTuple):
     last: int
     """Where they end."""
 
-    alone: re.Pattern[str] | None
-    """Expression of this template alone; `None` where another one may come first."""
+    head: str
+    """What its names begin with."""
+
+    many: re.Pattern[str] | None
+    """Expression for lines of names of this template; `None` where another one may come first."""
 
 
 @dataclass(eq=False)
@@ -187,13 +190,13 @@ def _compile_files(node: Node, draft: _Draft, prefix: str, patterns: Mapping[str
         regex, keys = element_regex(template.elements[-1], known, patterns, is_file=True, tag=f"a{i}_")
         parts.append(f"({regex})")
         at += 1
-        alone = None
+        many = None
         head = _head(template.elements[-1])
-        if not any(head.startswith(other) or other.startswith(head) for other in heads):
+        if head and not any(head.startswith(other) or other.startswith(head) for other in heads):
             single, _ = element_regex(template.elements[-1], known, patterns, is_file=True)
-            alone = re.compile(prefix + single)
+            many = re.compile(f"(?m)^{prefix}{single}$")
         heads.append(head)
-        node.alternatives[at] = Alternative(template, at, at + len(keys), alone)
+        node.alternatives[at] = Alternative(template, at, at + len(keys), head, many)
         at += len(keys)
     node.files = re.compile(f"{prefix}(?:{'|'.join(parts)})")
 

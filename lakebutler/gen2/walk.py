@@ -11,6 +11,7 @@ import errno
 import fnmatch
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "Hits", "Walked", "walk"]
 
 _FLUSH = 50_000
+_LAST = chr(0x10FFFF)
 
 
 @dataclass(frozen=True)
@@ -199,8 +201,15 @@ def printable(name: str) -> str:
     return name
 
 
-def _no_match(_: str) -> None:
-    return None
+def _match_lines(many: re.Pattern[str], prefix: str, names: Sequence[str]) -> list[tuple[str, ...]] | None:
+    """Match many names in one call; `None` if one of them does not fit."""
+    text = prefix + f"\n{prefix}".join(names)
+    found = many.findall(text)
+    if len(found) != len(names) or text.count("\n") != len(names) - 1:
+        return None
+    if many.groups == 1:
+        return [(value,) for value in found]
+    return found if many.groups else [()] * len(names)
 
 
 class _Walker:
@@ -243,12 +252,12 @@ class _Walker:
         place = f"{self.root}/{directory}"
         try:
             with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.is_file(follow_symlinks=False):
-                        names.append(entry.name)
-                    elif entry.is_dir(follow_symlinks=False):
+                every = list(entries)
+                names = [entry.name for entry in every if entry.is_file(follow_symlinks=False)]
+                for entry in every if len(names) < len(every) else ():
+                    if entry.is_dir(follow_symlinks=False):
                         below.append(entry.name)
-                    else:
+                    elif not entry.is_file(follow_symlinks=False):
                         self._other(directory, entry, links, names)
         except OSError as error:
             self.found.unusable.append(
@@ -348,26 +357,28 @@ class _Walker:
         gathered: dict[int, tuple[list[str], list[tuple[str, ...]]]] = {}
         rest: list[str] = []
         known = len(node.used)
-        some: list[str] = []
-        values: list[tuple[str, ...]] = []
-        alone: Callable[[str], re.Match[str] | None] = _no_match
-        for name in names:
-            found = alone(prefix + name)  # names are sorted: most are of the same type as the one before
-            if found is not None:
-                some.append(name)
-                values.append(found.groups())
-                continue
+        at, count = 0, len(names)
+        while at < count:
+            name = names[at]
             found = match(prefix + name)
+            at += 1
             if found is None:
                 rest.append(name)
                 continue
             which = found.lastindex
             assert which is not None
-            _, first, last, single = alternatives[which]
+            one = alternatives[which]
             some, values = gathered.setdefault(which, ([], []))
-            alone = _no_match if single is None else single.fullmatch
             some.append(name)
-            values.append((*found.groups()[:known], *found.groups()[first:last]))
+            groups = found.groups()
+            values.append((*groups[:known], *groups[one.first : one.last]))
+            if one.many is not None and at < count and names[at].startswith(one.head):
+                end = bisect_left(names, one.head + _LAST, at)  # names are sorted
+                more = _match_lines(one.many, prefix, names[at:end])
+                if more is not None:
+                    some += names[at:end]
+                    values += more
+                    at = end
         for which, (some, values) in gathered.items():
             own = [value[known:] for value in values] if known else values
             self._keep(directory, alternatives[which].template, state.values, some, own)

@@ -110,7 +110,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 @format_options
 @pass_session
 def convert_gen2(
-    session: Session, *, root: str, dest: str, dry_run: bool, listed: str, output: str, **given: Any
+    session: Session, /, *, root: str, dest: str, dry_run: bool, listed: str, output: str, **given: Any
 ) -> None:
     """Convert ROOT, a repository of lsst.daf.persistence (Gen2), into the repository DEST.
 
