@@ -86,7 +86,7 @@ class ButlerRegistry(AskingRegistry):
 
     @property
     def obsCoreTableManager(self) -> None:
-        """`None`: there is no such table; a view of the lake can be one."""
+        """`None`: there is no such table but the view ``obscore`` of `Butler.sql`."""
         return None
 
     def refresh(self) -> None:

@@ -75,6 +75,8 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Carry it": {
         "export": "exchange",
         "export-calibs": "exchange",
+        "export-obscore": "obscore",
+        "obscore-config": "obscore",
         "transfer-datasets": "exchange",
         "pack": "pack",
         "unpack": "pack",

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.universe import DimensionUniverse
+from lakebutler.errors import FileFormatError
 from lakebutler.lake.schema import Column
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.views import STATE_VIEW, View
+from lakebutler.registry.obscore import ObsCoreSources, obscore_sql
+from lakebutler.registry.obscore_config import OBSCORE_SETTING, parse_obscore
 from lakebutler.registry.schema import (
     DATASET_PREFIX,
     DIMENSION_PREFIX,
@@ -75,6 +78,7 @@ def repository_views(snapshot: Snapshot) -> list[View]:
     holders = {group: table for table, group in _groups(tables).items()}
     views += _all_datasets(sorted(holders.values()))
     types = dataset_types_of(snapshot)
+    views += _obscore_view(snapshot, types)
     names = view_names(sorted(types), {view.name for view in views} | set(tables) | {STATE_VIEW})
     for name, value in sorted(types.items()):
         holder = holders.get(tuple(value["dimensions"]))
@@ -132,6 +136,30 @@ def _dimension_views(snapshot: Snapshot) -> list[View]:
         elif element.implied_union_target is not None:
             views[element.name] = _union_view(element, tables)
     return list(views.values())
+
+
+def _obscore_view(snapshot: Snapshot, types: Mapping[str, Any]) -> list[View]:
+    """The view ``obscore``, or none where its configuration cannot be read."""
+    tables = snapshot.schemas()
+    settings = snapshot.state("config")
+    universe = (
+        _universe(json.dumps(settings["dimensions"], sort_keys=True)) if "dimensions" in settings else None
+    )
+
+    def records(name: str) -> tuple[str, Sequence[str]]:
+        if (table := DIMENSION_PREFIX + name) in tables:
+            return _quote(table), [c.name for c in tables[table].columns]
+        if universe is None or name not in {element.name for element in universe.elements}:
+            return "", ()
+        columns = dimension_schema(universe[name]).columns
+        return _empty(columns), [c.name for c in columns]
+
+    try:
+        config = parse_obscore(settings.get(OBSCORE_SETTING) or {}, OBSCORE_SETTING)
+    except FileFormatError:  # reading it anew or exporting says what is wrong
+        return []
+    sql = obscore_sql(ObsCoreSources(_groups(tables), types, records), config)
+    return [View("obscore", sql, "datasets as observations: IVOA ObsCore 1.1; times are TAI")]
 
 
 @lru_cache(maxsize=8)
