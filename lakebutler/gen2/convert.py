@@ -36,7 +36,7 @@ class Conversion:
     written : `Written` or `None`
         What was new; `None` for a dry run.
     seconds : mapping
-        CPU seconds of each stage: ``walk``, ``translate``, ``write``.
+        CPU seconds of each stage: ``find``, ``walk``, ``translate``, ``write``.
     """
 
     root: str
@@ -83,6 +83,8 @@ def plan_gen2(
     begin = time.process_time()
     grid = find_grid(chosen.skymap, butler)
     sites = find_sites(source, chosen)
+    spent["find"] = time.process_time() - begin
+    begin = time.process_time()
     roots = [site.root for site in sites.sites]
     watch.start("walking", len(roots))
     for site in sites.sites:
