@@ -226,7 +226,7 @@ def _parse(text: bytes | str, where: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
         line = " ".join(str(exc).split())[:200]
         raise RepositoryFormatError(f"{where}: not valid YAML: {line}") from None
 

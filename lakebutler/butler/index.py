@@ -85,7 +85,7 @@ def read_index() -> dict[str, str]:
     where = place or REPOSITORIES_VARIABLE
     try:
         loaded = yaml.safe_load(_text(place) if place else inline or "")
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as exc:
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as exc:
         line = " ".join(str(exc).split())[:200]
         raise RepositoryFormatError(f"cannot read the index of repositories {where}: {line}") from None
     if not isinstance(loaded, dict) or not all(isinstance(value, str) for value in loaded.values()):

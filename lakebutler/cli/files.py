@@ -34,7 +34,7 @@ def read_yaml_mapping(path: str) -> dict[str, Any]:
     with open(path, "rb") as stream:
         try:
             content = yaml.safe_load(stream)
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
+        except (yaml.YAMLError, ValueError, RecursionError) as exc:
             raise FileFormatError(f"{path}: not valid YAML: {' '.join(str(exc).split())[:200]}") from None
     if not isinstance(content, dict):
         raise FileFormatError(f"{path}: must be a mapping, not {type(content).__name__}")

@@ -390,7 +390,7 @@ def _parse_field(inside: str, text: str) -> Field:
     for name in names:
         if _FIELD.fullmatch(name) is None:
             raise NameRuleError(
-                f"the file template {text!r} has the field {{{inside}}}, which is no name of a field",
+                f"the file template {text!r} has the field {inside!r}, which is no name of a field",
                 hint=known_names(name, _TEXT_FIELDS, what="fields") + ", a dimension, or dimension.field",
             )
     spec = _SPEC.fullmatch(spec_text)

@@ -185,25 +185,35 @@ def _compile_files(node: Node, draft: _Draft, prefix: str, patterns: Mapping[str
         return
     known = set(draft.known)
     parts, at = [], len(node.used)
-    heads: list[str] = []
+    before: list[str] = []
     for i, template in enumerate(sorted(draft.files, key=_vagueness)):
         regex, keys = element_regex(template.elements[-1], known, patterns, is_file=True, tag=f"a{i}_")
         parts.append(f"({regex})")
         at += 1
         many = None
-        head = _head(template.elements[-1])
-        if head and not any(head.startswith(other) or other.startswith(head) for other in heads):
+        head = template.elements[-1].partition("%")[0]
+        if head and all(_apart(template.elements[-1], other) for other in before):
             single, _ = element_regex(template.elements[-1], known, patterns, is_file=True)
             many = re.compile(f"(?m)^{prefix}{single}$")
-        heads.append(head)
+        before.append(template.elements[-1])
         node.alternatives[at] = Alternative(template, at, at + len(keys), head, many)
         at += len(keys)
     node.files = re.compile(f"{prefix}(?:{'|'.join(parts)})")
 
 
-def _head(element: str) -> str:
-    """What an element begins with, whatever the values are."""
-    return element.partition("%")[0]
+def _apart(one: str, other: str) -> bool:
+    """Whether no name can fit both elements, since they begin or end otherwise."""
+    (head, tail), (other_head, other_tail) = _ends(one), _ends(other)
+    begins = head.startswith(other_head) or other_head.startswith(head)
+    return not begins or not (tail.endswith(other_tail) or other_tail.endswith(tail))
+
+
+def _ends(element: str) -> tuple[str, str]:
+    """What an element begins and ends with, whatever the values are; packed or not."""
+    if "%" not in element:
+        return element, element
+    tail = re.split(r"%\(\w+\)[^a-zA-Z]*[a-zA-Z]|%%", element)[-1]
+    return element.partition("%")[0], re.sub(r"\.(gz|fz)$", "", tail)
 
 
 def _vagueness(template: Template) -> tuple[int, int, str]:

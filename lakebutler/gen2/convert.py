@@ -18,6 +18,7 @@ from lakebutler.gen2.report import Report
 from lakebutler.gen2.sites import find_sites, walk_site
 from lakebutler.gen2.skymaps import find_grid
 from lakebutler.gen2.write import Written, write_plan
+from lakebutler.lake.collector import collector_paused
 from lakebutler.progress import NullProgress, Progress
 
 __all__ = ["Conversion", "convert_gen2", "plan_gen2"]
@@ -36,7 +37,7 @@ class Conversion:
     written : `Written` or `None`
         What was new; `None` for a dry run.
     seconds : mapping
-        CPU seconds of each stage: ``walk``, ``translate``, ``write``.
+        CPU seconds of each stage: ``find``, ``walk``, ``translate``, ``write``.
     """
 
     root: str
@@ -83,16 +84,20 @@ def plan_gen2(
     begin = time.process_time()
     grid = find_grid(chosen.skymap, butler)
     sites = find_sites(source, chosen)
+    spent["find"] = time.process_time() - begin
+    begin = time.process_time()
     roots = [site.root for site in sites.sites]
     watch.start("walking", len(roots))
-    for site in sites.sites:
-        skip = [*roots, f"{site.root}/rerun"]
-        walk_site(site, sites.camera, chosen, skip)
-        watch.advance()
+    with collector_paused():
+        for site in sites.sites:
+            skip = [*roots, f"{site.root}/rerun"]
+            walk_site(site, sites.camera, chosen, skip)
+            watch.advance()
     watch.finish()
     spent["walk"] = time.process_time() - begin
     begin = time.process_time()
-    plan = make_plan(sites, chosen, grid, Report(os.path.realpath(source)))
+    with collector_paused():
+        plan = make_plan(sites, chosen, grid, Report(os.path.realpath(source)))
     spent["translate"] = time.process_time() - begin
     return plan
 
@@ -163,6 +168,7 @@ def convert_gen2(
         if there:
             plan = plan_gen2(source, chosen, butler=butler, progress=watch, seconds=seconds)
         begin = time.process_time()
-        written = write_plan(butler, plan, chosen.transfer, watch)
+        with collector_paused():
+            written = write_plan(butler, plan, chosen.transfer, watch)
         seconds["write"] = time.process_time() - begin
     return Conversion(root, plan.report, written, seconds)

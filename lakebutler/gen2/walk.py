@@ -357,6 +357,7 @@ class _Walker:
         gathered: dict[int, tuple[list[str], list[tuple[str, ...]]]] = {}
         rest: list[str] = []
         known = len(node.used)
+        mixed: set[int] = set()
         at, count = 0, len(names)
         while at < count:
             name = names[at]
@@ -372,10 +373,12 @@ class _Walker:
             some.append(name)
             groups = found.groups()
             values.append((*groups[:known], *groups[one.first : one.last]))
-            if one.many is not None and at < count and names[at].startswith(one.head):
+            if one.many is not None and which not in mixed and at < count and names[at].startswith(one.head):
                 end = bisect_left(names, one.head + _LAST, at)  # names are sorted
                 more = _match_lines(one.many, prefix, names[at:end])
-                if more is not None:
+                if more is None:
+                    mixed.add(which)  # names of several types: one by one
+                else:
                     some += names[at:end]
                     values += more
                     at = end

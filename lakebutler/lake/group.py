@@ -144,11 +144,10 @@ class KeyColumn:
         part = self.array[low:high]
         return low + int(part.searchsorted(code, "left")), low + int(part.searchsorted(code, "right"))
 
-    def among(self, values: frozenset[Any], low: int, high: int) -> Any:
-        """Return for each of a range of rows whether it has one of some values."""
+    def among(self, values: frozenset[Any], part: Any) -> Any:
+        """Return for some rows of ``array`` whether they have one of some values."""
         import numpy as np
 
-        part = self.array[low:high]
         if self._kind == "int64" and None not in values:
             wanted = _ascending(values)
             if self._limits is not None:

@@ -175,15 +175,14 @@ class FileSegment(Segment):
         try:
             opened = pq.ParquetFile(name, memory_map=True)
             metadata = opened.metadata
-            texts = [c.name for c in self.schema.columns if c.type == "string" and c.name in self.names]
-            repeated = _repeated(metadata, texts)
+            types = [self.schema.column(name).type for name in self.names]
+            fits = opened.schema_arrow.names == list(self.names) and metadata.num_rows == self.rows
+            fits = fits and _stored_as(metadata.schema) == [_PHYSICAL[kind] for kind in types]
+            texts = [i for i, kind in enumerate(types) if kind == "string"]
+            repeated = [self.names[i] for i in _repeated(metadata, texts)] if fits else []
             if repeated:
                 opened.close()
                 opened = pq.ParquetFile(name, memory_map=True, read_dictionary=repeated, metadata=metadata)
-            fits = opened.schema_arrow.names == list(self.names) and metadata.num_rows == self.rows
-            fits = fits and _stored_as(metadata.schema) == [
-                _PHYSICAL[self.schema.columns[self.schema.position[name]].type] for name in self.names
-            ]
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise RepositoryCorruptError(f"{self.file.path} is no Parquet file: {error}") from None
         if not fits:
@@ -404,14 +403,16 @@ class _GroupRows:
         return more
 
 
-def _repeated(metadata: pq.FileMetaData, names: Sequence[str]) -> list[str]:
-    """Return the columns that the file holds as a dictionary and the numbers of its values."""
+def _repeated(metadata: pq.FileMetaData, places: Sequence[int]) -> list[int]:
+    """Return the columns that the file holds as a dictionary and the numbers of its values.
+
+    Only texts are asked, and only once the schema is known to be ours: what is wrong with
+    the facts of a column of another type ends the process in Arrow.
+    """
     if not metadata.num_row_groups:
         return []
     group = metadata.row_group(0)
-    columns = (group.column(i) for i in range(group.num_columns))
-    held = {column.path_in_schema for column in columns if column.has_dictionary_page}
-    return [name for name in names if name in held]
+    return [i for i in places if i < group.num_columns and group.column(i).has_dictionary_page]
 
 
 def row_getter(schema: TableSchema, data: pa.Table, names: Sequence[str]) -> Callable[[int], Key]:

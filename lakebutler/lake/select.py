@@ -286,32 +286,35 @@ def _pick(
             return ()
     if not masks:
         return [i for part in ranges for i in range(*part)]
-    if len(ranges) == 1:
-        return _masked(masks, *ranges[0])
-    return [i for part in ranges for i in _masked(masks, *part)]
+    return _masked(masks, ranges)
 
 
-def _masked(masks: Sequence[tuple[KeyColumn, Allowed]], low: int, high: int) -> list[int]:
+def _masked(masks: Sequence[tuple[KeyColumn, Allowed]], ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """Numbers of the rows in some ranges whose other columns are what they may be."""
+    import numpy as np
 
+    low, high = ranges[0]
+    several = len(ranges) > 1
+    rows: Any = np.concatenate([np.arange(*part) for part in ranges]) if several else slice(low, high)
     keep: Any = None
     for column, known in masks:
-        part = column.array[low:high]
+        part = column.array[rows]
         tests = []
         if column._valid is not None:
-            tests.append(column._valid[low:high].astype(bool))
+            tests.append(column._valid[rows].astype(bool))
         if known.values is None:
             if known.low is not None:
                 tests.append(part >= known.low)
             if known.high is not None:
                 tests.append(part <= known.high)
         else:
-            tests.append(column.among(known.values, low, high))
+            tests.append(column.among(known.values, part))
         for test in tests:
             keep = test if keep is None else keep & test
     if keep is None:
-        return list(range(low, high))
-    found = keep.nonzero()[0].tolist()
-    return [i + low for i in found] if low else found
+        return rows.tolist() if several else list(range(low, high))
+    found: list[int] = (rows[keep] if several else keep.nonzero()[0]).tolist()
+    return [i + low for i in found] if low and not several else found
 
 
 def _fetch(

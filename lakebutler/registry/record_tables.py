@@ -34,6 +34,9 @@ __all__ = ["append_records", "remove_records"]
 _LOG_ROWS = 1000
 """Tables up to this size are handed over as rows, which may stay in the log."""
 
+_FEW = 5000
+"""Up to so many regions, to prepare for many takes longer than to cover them one by one."""
+
 
 def remove_records(
     snapshot: Snapshot,
@@ -120,7 +123,7 @@ def _index_of(data: pyarrow.Table, keys: tuple[str, ...], level: int) -> pyarrow
     first = 0
     for regions in data.column("region").chunks:
         simple, vertices = quadrangles(regions)
-        if level > FINEST_LEVEL:
+        if level > FINEST_LEVEL or data.num_rows <= _FEW:
             simple = np.zeros_like(simple)
         else:
             rows, pixels = cover(vertices, level)

@@ -10,6 +10,7 @@ one of its sides; so pixels near a corner may be too many, never too few.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def _roots() -> Floats:
     return faces
 
 
+@lru_cache(maxsize=1)
 def _sides(level: int) -> list[Floats]:
     """Normals of the sides of the middle children, of all triangles, level by level.
 

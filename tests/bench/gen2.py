@@ -150,21 +150,34 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps({**result, "MiB": peak}))
         return
-    print(
-        "files\tbare s\twalk s\twalk/bare\ttranslate s\tplan MiB\twrite s\tagain s\tMiB\topened\tcan match\tall dirs"
+    head = (
+        "files",
+        "bare s",
+        "find s",
+        "walk s",
+        "walk/bare",
+        "translate s",
+        "plan MiB",
+        "write s",
+        "again s",
     )
+    print("\t".join((*head, "MiB", "opened", "can match", "all directories")), flush=True)
     for size in map(int, given.sizes.split(",")):
         root = Path(tempfile.mkdtemp(prefix="gen2-", dir=given.work)) / "tree"
         root.mkdir()
         can_match = grow(root, size)
         measured("bare", root)
         least, planned, done = measured("bare", root), measured("plan", root), measured("convert", root)
-        print(
-            f"{size}\t{least['bare']:.2f}\t{planned['walk']:.2f}\t{planned['walk'] / least['bare']:.1f}\t"
-            f"{planned['translate']:.2f}\t{planned['MiB']:.0f}\t{done['write']:.2f}\t{done['again']:.2f}\t"
-            f"{done['MiB']:.0f}\t{done['opened']:.0f}\t{can_match}\t{least['directories']:.0f}",
-            flush=True,
+        row = (
+            size,
+            *(f"{value:.2f}" for value in (least["bare"], planned["find"], planned["walk"])),
+            f"{planned['walk'] / least['bare']:.1f}",
+            f"{planned['translate']:.2f}",
+            f"{planned['MiB']:.0f}",
+            *(f"{value:.2f}" for value in (done["write"], done["again"])),
+            *(f"{value:.0f}" for value in (done["MiB"], done["opened"], can_match, least["directories"])),
         )
+        print("\t".join(map(str, row)), flush=True)
         shutil.rmtree(root.parent)
 
 

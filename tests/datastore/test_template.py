@@ -200,3 +200,9 @@ def test_names_that_are_taken_have_successors_in_order() -> None:
         "d/raw_1-0123456789ab.fits.gz", "d/raw_1-0123456789ab.1.fits.gz", "d/raw_1-0123456789ab.2.fits.gz"
     ]  # fmt: skip
     assert next_name("d/x", 1) == "d/x.1"
+
+
+def test_what_is_wrong_with_a_template_is_said_in_few_lines() -> None:
+    with pytest.raises(NameRuleError) as caught:
+        parse_template("{run}/{\n\n\n\n\n\n\n\n}_{detector}")
+    assert len(str(caught.value).splitlines()) <= 3

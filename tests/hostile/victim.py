@@ -234,8 +234,8 @@ def looking(reader: Holder) -> Iterator[tuple[str, Callable[[], Any]]]:
             ["visit"], where="visit.timespan OVERLAPS T'2025-01-01'", explain=False
         ),
     )
-    yield "sql", lambda: reader.get().sql("SELECT count(*), min(id), max(run) FROM note").to_arrow_table().to_pylist()
-    yield "sql of dimensions", lambda: reader.get().sql("SELECT * FROM detector").to_arrow_table().to_pylist()
+    yield "sql", lambda: reader.get().sql("SELECT count(*), min(id), max(run) FROM note").fetchall()
+    yield "sql of dimensions", lambda: reader.get().sql("SELECT * FROM detector").fetchall()
     yield "summary", lambda: reader.get().registry.getCollectionSummary("chain")
     yield "html", lambda: reader.get()._repr_html_()
 

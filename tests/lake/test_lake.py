@@ -157,7 +157,13 @@ def test_distinct_values_are_those_of_a_scan(tmp_path: Path, deletes: bool) -> N
         commit(lake, lambda c: c.delete(NAME, SCOPE, [("raw", "r1")]))
     snapshot = add(lake, [row(9000, 7, run="r3")])
     for column in ("collection", "instrument", "visit", "detector"):
-        for where in ({}, {"collection": "r2"}, {"collection": ["r1", "r3"]}, {"visit": [3, 5, 9000]}, {"collection": "-"}):
+        for where in (
+            {},
+            {"collection": "r2"},
+            {"collection": ["r1", "r3"]},
+            {"visit": [3, 5, 9000]},
+            {"collection": "-"},
+        ):
             expected = set(snapshot.scan(NAME, [column], where).column(0).to_pylist())
             assert snapshot.distinct(NAME, column, where) == expected, (column, where)
 

@@ -66,7 +66,7 @@ def _entries(path: str) -> list[dict[str, Any]]:
     try:
         with open(path, "rb") as stream:
             entries = yaml.safe_load(stream)
-    except (yaml.YAMLError, OSError) as error:
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
         raise RepositoryFormatError(f"{path} cannot be read: {type(error).__name__}") from None
     if entries is None:
         return []

@@ -127,7 +127,7 @@ def _read(config: str) -> Mapping[str, Any]:
         ) from None
     try:
         found = yaml.safe_load(data)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RepositoryFormatError(f"{config} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(found, dict):
         raise RepositoryFormatError(f"{config} is no configuration")

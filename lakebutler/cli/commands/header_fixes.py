@@ -7,8 +7,9 @@ import json
 
 import click
 
-from lakebutler.cli.options import message_option
-from lakebutler.cli.output import Listing, emit, format_options
+from lakebutler.cli.options import Ask, listing_options, message_option
+from lakebutler.cli.output import Listing, finish
+from lakebutler.cli.refine import limit_rows, refine
 from lakebutler.cli.session import Session, pass_session
 from lakebutler.cli.verb import Verb
 
@@ -36,9 +37,9 @@ def add_header_fixes(session: Session, *, files: tuple[str, ...], replace: bool)
 
 @click.command("query-header-fixes", cls=Verb)
 @click.option("--instrument", metavar="NAME", help="Only those for this camera.")
-@format_options
+@listing_options("SQL condition over the columns, as in \"name LIKE 'exp%'\".")
 @pass_session
-def query_header_fixes(session: Session, *, instrument: str | None, output: str) -> None:
+def query_header_fixes(session: Session, *, instrument: str | None, ask: Ask) -> None:
     """List the fixes of wrong headers in the repository."""
     from lakebutler.instruments.header_fixes import fix_to_facts
     from lakebutler.instruments.repository_fixes import query_header_fixes as query
@@ -49,7 +50,8 @@ def query_header_fixes(session: Session, *, instrument: str | None, output: str)
         facts = fix_to_facts(fix)
         values = (facts.get(column, "") for column in columns)
         rows.append(tuple(json.dumps(v) if isinstance(v, dict) else v for v in values))
-    emit(Listing(columns, rows), output)
+    listing = limit_rows(refine(Listing(columns, rows), where=ask.where, order_by=ask.order_by), ask.limit)
+    finish(listing, ask.output, nothing="no header fix found", exit_code=ask.exit_code)
 
 
 @click.command("remove-header-fixes", cls=Verb)
