@@ -217,3 +217,12 @@ def test_a_real_export_has_its_visits_on_the_sky(shared_data: Path, tmp_path: Pa
         assert record.region.contains(UnitVector3d(LonLat.fromDegrees(row["s_ra"], row["s_dec"])))
         assert row["t_min"] == pytest.approx(record.timespan.begin.tai.mjd, abs=1e-9)
         assert (row["facility_name"], row["instrument_name"]) == ("Subaru", "HSC")
+
+
+def test_the_timeline_of_a_repository(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.svg"
+    assert succeed("plot", made, "timeline", "-o", out).out == f"{out}\n"
+    assert out.stat().st_size > 5000
+    assert "no exposure" in call("plot", made, "timeline", "-o", out, "--where", "exposure = 1").err
+    assert "target_name" in call("plot", made, "timeline", "-o", out, "--colour", "target_nam").err
+    assert call("plot", made, "timeline", "-o", out, "--exposure", "1").code == 2

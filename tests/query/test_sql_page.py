@@ -85,7 +85,7 @@ print(json.dumps([duckdb.sql(text).fetchall() for text in asked]))
 
 
 def test_the_examples_give_the_same_in_plain_duckdb(root: str) -> None:
-    assert len(EXAMPLES) == 10
+    assert len(EXAMPLES) == 11
     done = subprocess.run(
         [sys.executable, "-c", PLAIN, root],
         input=json.dumps(EXAMPLES),

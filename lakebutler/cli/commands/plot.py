@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,8 @@ import click
 from lakebutler.cli.names import one_dataset_type
 from lakebutler.cli.options import Selection, as_of_option, collections_option
 from lakebutler.cli.refine import split_names
-from lakebutler.cli.select import select_datasets
-from lakebutler.cli.session import Session, pass_session
+from lakebutler.cli.select import select_datasets, with_only_governors
+from lakebutler.cli.session import Session, counted, pass_session
 from lakebutler.cli.verb import Verb
 from lakebutler.errors import (
     DatasetNotFoundError,
@@ -34,7 +35,7 @@ _ENDINGS = (".png", ".svg", ".pdf")
 
 
 @click.command("plot", cls=Verb)
-@click.argument("what", type=click.Choice(["focal-plane"]))
+@click.argument("what", type=click.Choice(["focal-plane", "timeline"]))
 @click.option("--exposure", type=int, help="The exposure to draw.")
 @click.option("--visit", type=int, help="The visit to draw.")
 @click.option(
@@ -44,11 +45,19 @@ _ENDINGS = (".png", ".svg", ".pdf")
     "-d", "--dataset-type", default="raw", show_default=True, help="Images to draw, one per detector."
 )
 @collections_option("Collections to search: names or globs; all by default.")
+@click.option("--where", metavar="EXPRESSION", help="timeline: which exposures; all by default.")
+@click.option(
+    "--colour",
+    default="physical_filter",
+    show_default=True,
+    metavar="COLUMN",
+    help="timeline: what colours the exposures, as physical_filter or target_name.",
+)
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    help="The picture: .png, .svg or .pdf; by default named after the exposure.",
+    help="The picture: .png, .svg or .pdf; by default named after what it shows.",
 )
 @as_of_option
 @pass_session
@@ -61,21 +70,32 @@ def plot(
     instrument: str | None,
     dataset_type: str,
     collections: tuple[str, ...],
+    where: str | None,
+    colour: str,
     output: str | None,
 ) -> None:
-    """Draw a picture of WHAT: the focal plane with the images of one exposure or visit."""
+    """Draw a picture of WHAT.
+
+    focal-plane: the images of one exposure or visit, where their detectors sit.
+    timeline: exposures against time, a row for each day of observing.
+    """
+    if what == "timeline":
+        if exposure is not None or visit is not None:
+            raise click.UsageError("a timeline takes --where, no exposure", click.get_current_context())
+        _plot_timeline(session.butler(), _picture(output or "timeline.png"), where, instrument, colour)
+        return
+    if where is not None:
+        raise click.UsageError("--where is for a timeline", click.get_current_context())
     if (exposure is None) == (visit is None):
         raise click.UsageError("give either --exposure or --visit", click.get_current_context())
     name, number = ("exposure", exposure) if visit is None else ("visit", visit)
-    target = output or f"{what}-{number}.png"
-    if os.path.splitext(target)[1].lower() not in _ENDINGS:
-        raise FileFormatError(f"{target}: a picture's name ends in {', '.join(_ENDINGS)}")
+    target = _picture(output or f"{what}-{number}.png")
     butler = session.butler()
     kind = one_dataset_type(butler, dataset_type)
     if not {name, "detector"} <= set(kind.dimensions.names):
         raise InvalidQueryError(f"{dataset_type!r} is not one image for each {name} and detector")
-    where = f"{name} = {number}" + (f" AND instrument = '{instrument}'" if instrument else "")
-    found = select_datasets(butler, Selection((dataset_type,), split_names(collections), where=where))
+    chosen = f"{name} = {number}" + (f" AND instrument = '{instrument}'" if instrument else "")
+    found = select_datasets(butler, Selection((dataset_type,), split_names(collections), where=chosen))
     if not found:
         raise DatasetNotFoundError(f"no {dataset_type} of {name} {number}")
     refs = list({ref.dataId["detector"]: ref for ref in found[0][1]}.values())
@@ -85,6 +105,51 @@ def plot(
     camera = refs[0].dataId["instrument"]
     save_focal_plane(
         tiles, target, title=f"{camera} {name} {number}", subtitle=f"{len(tiles)} × {dataset_type}"
+    )
+    click.echo(target)
+
+
+def _picture(target: str) -> str:
+    if os.path.splitext(target)[1].lower() not in _ENDINGS:
+        raise FileFormatError(f"{target}: a picture's name ends in {', '.join(_ENDINGS)}")
+    return target
+
+
+def _plot_timeline(
+    butler: Butler, target: str, where: str | None, instrument: str | None, colour: str
+) -> None:
+    from lakebutler.butler.querying import sql_table
+    from lakebutler.viz.timeline import Bar, save_timeline
+
+    table = sql_table(
+        butler, "SELECT * FROM exposure WHERE timespan_end > timespan_begin ORDER BY timespan_begin"
+    )
+    if colour not in table.column_names:
+        raise InvalidQueryError(
+            f"an exposure has no {colour!r}", hint=known_names(colour, table.column_names)
+        )
+    limits: dict[str, Any] = {"instrument": instrument} if instrument else {}
+    asked = with_only_governors(butler, where)
+    found = asked.query_data_ids("exposure", where=where or "", explain=False, **limits)
+    chosen = {(data_id["instrument"], data_id["exposure"]) for data_id in found}
+    names = ("instrument", "exposure", "day_obs", "timespan_begin", "timespan_end", colour)
+    columns = [table.column(name).to_pylist() for name in names]
+    taken = [row for row in zip(*columns, strict=True) if row[:2] in chosen]
+    if not taken:
+        raise DatasetNotFoundError("no exposure with a time fits")
+    cameras = sorted({row[0] for row in taken})
+    bars = []
+    for camera, _, number, begin, end, word in taken:
+        day = str(number)
+        midnight = (date(int(day[:4]), int(day[4:6]), int(day[6:])) - date(1970, 1, 1)).days * 24
+        night = day if len(cameras) == 1 else f"{camera} {day}"
+        bars.append(Bar(night, begin / 3.6e12 - midnight, end / 3.6e12 - midnight, str(word)))
+    save_timeline(
+        bars,
+        target,
+        title=f"{', '.join(cameras)}: {counted(len(bars), 'exposure')}",
+        label=colour,
+        hours="hours since 0:00 TAI of the day of observing",
     )
     click.echo(target)
 
