@@ -266,7 +266,7 @@ def _branch(
     columns = ", ".join(f"{sql} AS {name}" for name, sql in values.items())
     return (
         "SELECT d.id, d.dataset_type, d.run, d.path, d.uri, d.size, k.dataproduct_type, k.calib_level, "
-        f'{columns} FROM "{table}" d JOIN {kinds} k ON k.name = d.dataset_type {" ".join(joins.sql)} '
+        f"{columns} FROM {_quote(table)} d JOIN {kinds} k ON k.name = d.dataset_type {' '.join(joins.sql)} "
         "WHERE d.collection = d.run"
     )
 
@@ -331,6 +331,10 @@ def _placed(datasets: str) -> str:
 
 
 # ------------------------------------------------------------------------- text
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(value: str) -> str:

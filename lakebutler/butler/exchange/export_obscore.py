@@ -34,9 +34,16 @@ def obscore_config(butler: Butler) -> Mapping[str, Any]:
     ----------
     butler : `Butler`
         The repository.
+
+    Raises
+    ------
+    FileFormatError
+        Raised if what the repository says cannot be read.
     """
     snapshot = butler.repository.session.snapshot
-    return {**default_obscore(), **(snapshot.state("config").get(OBSCORE_SETTING) or {})}
+    stored = snapshot.state("config").get(OBSCORE_SETTING) or {}
+    parse_obscore(stored, f"{butler.repository.root}: {OBSCORE_SETTING}")
+    return {**default_obscore(), **stored}
 
 
 def set_obscore_config(butler: Butler, config: Mapping[str, Any] | None, where: str = "obscore") -> None:
@@ -96,7 +103,7 @@ def obscore_table(
     """
     import pyarrow as pa
 
-    parse_obscore(obscore_config(butler), f"{butler.repository.root}: obscore")
+    obscore_config(butler)  # what cannot be read makes no view: say so
     columns = ", ".join(c.name for c in OBSCORE_COLUMNS)
     conditions, params = [], []
     if dataset_types:

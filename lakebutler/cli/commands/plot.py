@@ -141,7 +141,10 @@ def _plot_timeline(
     bars = []
     for camera, _, number, begin, end, word in taken:
         day = str(number)
-        midnight = (date(int(day[:4]), int(day[4:6]), int(day[6:])) - date(1970, 1, 1)).days * 24
+        try:
+            midnight = (date.fromisoformat(day) - date(1970, 1, 1)).days * 24
+        except ValueError:
+            raise InvalidQueryError(f"{camera}: day_obs {day} is no date YYYYMMDD") from None
         night = day if len(cameras) == 1 else f"{camera} {day}"
         bars.append(Bar(night, begin / 3.6e12 - midnight, end / 3.6e12 - midnight, str(word)))
     save_timeline(
