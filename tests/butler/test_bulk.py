@@ -206,7 +206,11 @@ def test_the_cost_of_an_operation_does_not_depend_on_how_many_datasets(
 ) -> None:
     first, second = (costs(tmp_path / str(n), n, monkeypatch) for n in MANY)
     assert len(first) > 30
-    assert {name: (cost, second[name]) for name, cost in first.items() if second[name] != cost} == {}
+    for name, cost in first.items():
+        other = second[name]
+        assert (other.commits, other.queries) == (cost.commits, cost.queries), (name, cost, other)
+        # Whether the log was vacuumed is asked again after some seconds: a request more or less.
+        assert abs(other.requests - cost.requests) <= 2, (name, cost, other)
 
 
 def test_a_few_datasets_cost_no_more_commits_and_hardly_more_requests_than_one(
