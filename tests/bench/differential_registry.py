@@ -163,6 +163,8 @@ def reason(request: Request, ours: Any, theirs: Any) -> str | None:
     mine, yours = set(map(tuple, ours)), set(map(tuple, theirs))
     if ("region OVERLAPS tract" in where or "region OVERLAPS patch" in where) and mine < yours:
         return "a coarse overlap does not switch the finer one off"
+    if "patch.region OVERLAPS" in where and "patch" not in request.get("dimensions", []) and mine < yours:
+        return "a patch of the condition is joined, not only its tract"
     if "BOX(" in where and mine < yours:
         return "a box that does not touch, though the coarse test of lsst-sphgeom cannot tell"
     if "htm7" in request.get("dimensions", []) and " OVERLAPS " in where and mine > yours:
