@@ -241,7 +241,8 @@ class LocalFiles(Files):
         while waiting:
             below = waiting.pop()
             try:
-                entries = list(os.scandir(self._prefix + below))
+                with os.scandir(self._prefix + below) as found:
+                    entries = list(found)
             except FileNotFoundError:
                 continue
             except OSError as exc:

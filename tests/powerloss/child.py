@@ -21,10 +21,10 @@ def plant_bug(plant: str) -> None:
     """Leave out what a power cut would need."""
     if plant == "nothing is synced":
         os.fsync = os.fdatasync = lambda descriptor: None
-        datastore_local.sync_everything = lambda directory: True
+        datastore_local.sync_everything = lambda directory, count: True
     elif plant == "directories are not synced":
         storage_local._sync_folder = container_lock.sync_folder = lambda folder: None
-        datastore_local.sync_everything = lambda directory: False
+        datastore_local.sync_everything = lambda directory, count: False
         datastore_local.sync_directories = lambda paths: None
     elif plant == "datasets are not synced":
         datastore_local.LocalFiles.sync = lambda self, paths: None
