@@ -241,8 +241,8 @@ class LocalFiles(Files):
         while waiting:
             below = waiting.pop()
             try:
-                with os.scandir(self._prefix + below) as found:
-                    entries = list(found)
+                with os.scandir(self._prefix + below) as listed:
+                    entries = list(listed)
             except FileNotFoundError:
                 continue
             except OSError as exc:
