@@ -7,6 +7,7 @@ import datetime
 import uuid
 from collections.abc import Sequence
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.datasets.dataset_ref import DatasetRef
@@ -174,12 +175,12 @@ class RefColumns:
     @cached_property
     def names(self) -> list[str]:
         """Names of the dataset types."""
-        return [ref.datasetType.name for ref in self.refs]
+        return list(map(attrgetter("datasetType.name"), self.refs))
 
     @cached_property
     def runs(self) -> list[str]:
         """Runs."""
-        return [ref.run for ref in self.refs]
+        return list(map(attrgetter("run"), self.refs))
 
     @cached_property
     def scopes(self) -> set[tuple[str, str]]:
@@ -189,7 +190,7 @@ class RefColumns:
     @cached_property
     def values(self) -> list[tuple[Any, ...]]:
         """Values of the required dimensions."""
-        return [ref.dataId.required_values for ref in self.refs]
+        return list(map(attrgetter("dataId.required_values"), self.refs))
 
     @cached_property
     def ids(self) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from lakebutler.collections.collection import CollectionType
@@ -16,6 +17,7 @@ from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import collections, dataset_types
 from lakebutler.registry.dataset_rows import (
     FileRow,
+    RefColumns,
     batch_rows,
     batch_table,
     file_of,
@@ -147,7 +149,7 @@ def compare(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef
     verdict : `Verdict`
         What is new, the same, or in conflict.
     """
-    ids = [ref.id.int.to_bytes(16, "big") for ref in refs]
+    ids = [number.to_bytes(16, "big") for number in map(attrgetter("id.int"), refs)]
     if layout.table not in snapshot.schemas():
         return decide(ids, {}, {})
     if len(refs) <= SMALL:
@@ -187,10 +189,11 @@ def _compare_many(
     if not live:
         return decide(ids, {}, {})
     by_key: dict[int, bytes] = {}
-    scopes = {(ref.datasetType.name, ref.run) for ref in refs}
+    batch = RefColumns(layout, refs)
+    scopes = batch.scopes
     if scopes & live:
         where = {"dataset_type": sorted({s[0] for s in scopes}), "collection": sorted({s[1] for s in scopes})}
-        keys = key_table(layout, refs)
+        keys = key_table(layout, batch)
         taken = snapshot.match(layout.table, layout.key_columns, keys, select=("id",), where=where)
         by_key = dict(zip(taken.column("_key").to_pylist(), uuid_bytes(taken.column("id")), strict=True))
     free = [i for i in range(len(refs)) if i not in by_key] if by_key else range(len(refs))
