@@ -58,7 +58,7 @@ def _fixed(names: Callable[[], Iterable[str]]) -> Completer:
 
 
 def _camera_names() -> Iterable[str]:
-    from lakebutler.instruments.camera import camera_names
+    from lakebutler.instruments.cameras.find import camera_names
 
     return camera_names()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lakebutler.gen2.layout import Layout
 from lakebutler.gen2.template import Template
-from lakebutler.instruments.camera import Camera
+from lakebutler.instruments.cameras.camera import Camera
 
 __all__ = ["Role", "TypePlan", "plan_type"]
 

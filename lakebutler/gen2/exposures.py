@@ -17,15 +17,16 @@ from lakebutler.errors import ButlerError, InstrumentError
 from lakebutler.gen2.registry import RawRows
 from lakebutler.gen2.translate import Filters
 from lakebutler.gen2.validity import parse_time
-from lakebutler.instruments.camera import VISIT_SYSTEMS, Camera
-from lakebutler.instruments.headers import FileResult, read_files
-from lakebutler.instruments.observation import (
+from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS, Camera
+from lakebutler.instruments.headers.file import FileResult
+from lakebutler.instruments.headers.observation import (
     Observation,
     day_obs_record,
     exposure_record,
     group_record,
     observation_from_values,
 )
+from lakebutler.instruments.headers.parallel import read_files
 
 __all__ = ["Difference", "Exposures", "registry_exposures", "tai_of", "visit_records"]
 

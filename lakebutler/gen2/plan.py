@@ -31,7 +31,7 @@ from lakebutler.gen2.sites import Site, Sites
 from lakebutler.gen2.skymaps import PatchGrid
 from lakebutler.gen2.translate import Filters, Translated, Translator, first_of_each
 from lakebutler.gen2.units import with_units
-from lakebutler.instruments.instrument import instrument_records, raw_run_name
+from lakebutler.instruments.cameras.register import instrument_records, raw_run_name
 
 if TYPE_CHECKING:
     import pyarrow as pa

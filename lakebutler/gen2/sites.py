@@ -25,7 +25,8 @@ from lakebutler.gen2.options import Options
 from lakebutler.gen2.registry import CalibTable, RawRows, read_calibrations, read_raws
 from lakebutler.gen2.template import Template
 from lakebutler.gen2.walk import Walked, walk
-from lakebutler.instruments.camera import Camera, load_camera
+from lakebutler.instruments.cameras.camera import Camera
+from lakebutler.instruments.cameras.find import load_camera
 
 __all__ = ["Site", "Sites", "find_sites", "walk_site"]
 

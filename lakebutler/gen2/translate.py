@@ -15,7 +15,7 @@ from lakebutler.errors import InstrumentError, known_names
 from lakebutler.gen2.dataset_types import TypePlan
 from lakebutler.gen2.options import Options
 from lakebutler.gen2.skymaps import PatchGrid
-from lakebutler.instruments.camera import Camera
+from lakebutler.instruments.cameras.camera import Camera
 
 if TYPE_CHECKING:
     import pyarrow as pa

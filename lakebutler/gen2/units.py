@@ -11,7 +11,7 @@ from lakebutler.gen2.exposures import Exposures
 from lakebutler.gen2.options import Options
 from lakebutler.gen2.registry import RawRows
 from lakebutler.gen2.translate import Translated
-from lakebutler.instruments.camera import Camera
+from lakebutler.instruments.cameras.camera import Camera
 
 if TYPE_CHECKING:
     import pyarrow as pa

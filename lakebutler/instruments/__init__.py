@@ -19,15 +19,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Camera": "camera",
-    "IngestReport": "ingest_report",
-    "Observation": "observation",
-    "build_demo": "demo",
-    "camera_names": "camera",
-    "define_visits": "visits",
-    "ingest_raws": "raw_ingest",
-    "load_camera": "camera",
-    "register_instrument": "instrument",
+    "Camera": "cameras.camera",
+    "IngestReport": "raws.report",
+    "Observation": "headers.observation",
+    "build_demo": "demo.build",
+    "camera_names": "cameras.find",
+    "define_visits": "visits.define",
+    "ingest_raws": "raws.ingest",
+    "load_camera": "cameras.find",
+    "register_instrument": "cameras.register",
 }
 
 

@@ -20,12 +20,13 @@ import pytest
 
 from lakebutler.butler.butler import Butler
 from lakebutler.errors import ButlerError, HeaderError
-from lakebutler.instruments.camera import VISIT_SYSTEMS, Camera, load_camera
-from lakebutler.instruments.geometry import detector_corners, detector_region
-from lakebutler.instruments.instrument import register_instrument
-from lakebutler.instruments.observation import Observation, exposure_record
-from lakebutler.instruments.raw_ingest import ingest_raws
-from lakebutler.instruments.translate import accepts, require_translator, translate
+from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS, Camera
+from lakebutler.instruments.cameras.find import load_camera
+from lakebutler.instruments.cameras.geometry import detector_corners, detector_region
+from lakebutler.instruments.cameras.register import register_instrument
+from lakebutler.instruments.headers.observation import Observation, exposure_record
+from lakebutler.instruments.headers.translate import accepts, require_translator, translate
+from lakebutler.instruments.raws.ingest import ingest_raws
 
 __all__ = ["CameraTests"]
 

@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lakebutler import Butler
 from lakebutler.instruments import load_camera, register_instrument
-from lakebutler.instruments.camera import Camera
+from lakebutler.instruments.cameras.camera import Camera
 from lakebutler.instruments.skymaps import SkyMap, SkyMapDefinition, register_skymap
-from lakebutler.instruments.visits import define_visits
+from lakebutler.instruments.visits.define import define_visits
 from lakebutler.timespan import Timespan
 
 

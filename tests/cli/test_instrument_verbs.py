@@ -13,7 +13,7 @@ from tests.cli.running import call, succeed
 @pytest.fixture(scope="module")
 def raws(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Raw files of two exposures of the simulated camera."""
-    from lakebutler.instruments import simulate
+    from lakebutler.instruments.demo import simulate
 
     place = tmp_path_factory.mktemp("raws")
     chosen = tuple(exposure for exposure in simulate.plan_exposures() if exposure.seq_num in {1, 8})[:2]

@@ -31,7 +31,7 @@ MANDATORY = [
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two exposures of the sky and a bias, with visits and their regions."""
-    from lakebutler.instruments import simulate
+    from lakebutler.instruments.demo import simulate
 
     place = tmp_path_factory.mktemp("obscore")
     chosen = tuple(exposure for exposure in simulate.plan_exposures() if exposure.seq_num in {1, 8, 9})[:3]

@@ -13,7 +13,7 @@ from tests.cli.running import call, succeed
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with some exposures of the simulated camera, a bias among them."""
-    from lakebutler.instruments import simulate
+    from lakebutler.instruments.demo import simulate
 
     place = tmp_path_factory.mktemp("night")
     chosen = tuple(exposure for exposure in simulate.plan_exposures() if exposure.seq_num in {1, 8, 9})[:3]

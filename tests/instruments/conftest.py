@@ -16,7 +16,7 @@ from astropy.io import fits
 
 from lakebutler import Butler
 from lakebutler.instruments import register_instrument
-from lakebutler.instruments.simulate import simulate_raws
+from lakebutler.instruments.demo.simulate import simulate_raws
 
 STRUCTURE = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|TFIELDS|T(TYPE|FORM)\d+|Z.*|BZERO|BSCALE|BLANK"

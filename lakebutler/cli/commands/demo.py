@@ -26,7 +26,7 @@ def demo(session: Session, *, directory: str, replace: bool) -> None:
     Two nights of biases, flats and science exposures are written as FITS files, ingested, calibrated,
     certified, chained, read back, queried, and drawn. Nothing is downloaded.
     """
-    from lakebutler.instruments.demo import build_demo
+    from lakebutler.instruments.demo.build import build_demo
 
     started = time.monotonic()
     click.echo(build_demo(directory, progress=session.watcher(), replace=replace))

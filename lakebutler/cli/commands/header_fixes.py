@@ -27,8 +27,8 @@ def add_header_fixes(session: Session, *, files: tuple[str, ...], replace: bool)
     FILES are YAML or JSON, or directories of them: lists of fixes, or correction files called
     INSTRUMENT-OBSERVATION.yaml with nothing but cards and values.
     """
-    from lakebutler.instruments.repository_fixes import add_header_fixes as add
-    from lakebutler.instruments.repository_fixes import read_fix_file
+    from lakebutler.instruments.headers.repository_fixes import add_header_fixes as add
+    from lakebutler.instruments.headers.repository_fixes import read_fix_file
 
     fixes = [fix for file in files for fix in read_fix_file(file)]
     added = add(session.butler(writeable=True), fixes, replace_existing=replace)
@@ -41,8 +41,8 @@ def add_header_fixes(session: Session, *, files: tuple[str, ...], replace: bool)
 @pass_session
 def query_header_fixes(session: Session, *, instrument: str | None, ask: Ask) -> None:
     """List the fixes of wrong headers in the repository."""
-    from lakebutler.instruments.header_fixes import fix_to_facts
-    from lakebutler.instruments.repository_fixes import query_header_fixes as query
+    from lakebutler.instruments.cameras.header_fixes import fix_to_facts
+    from lakebutler.instruments.headers.repository_fixes import query_header_fixes as query
 
     columns = ("name", "instrument", "file", "when", "set", "properties", "reason")
     rows = []
@@ -60,7 +60,7 @@ def query_header_fixes(session: Session, *, instrument: str | None, ask: Ask) ->
 @pass_session
 def remove_header_fixes(session: Session, *, names: tuple[str, ...]) -> None:
     """Remove the fixes called NAMES from the repository."""
-    from lakebutler.instruments.repository_fixes import remove_header_fixes as remove
+    from lakebutler.instruments.headers.repository_fixes import remove_header_fixes as remove
 
     remove(session.butler(writeable=True), names)
     click.echo(f"header fixes: {len(names)} removed")

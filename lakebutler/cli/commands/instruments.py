@@ -15,7 +15,7 @@ from lakebutler.cli.session import Session, counted, pass_session, say
 from lakebutler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from lakebutler.instruments.ingest_report import IngestReport
+    from lakebutler.instruments.raws.report import IngestReport
 
 __all__ = ["ingest_raws", "register_instrument"]
 
@@ -33,8 +33,8 @@ def register_instrument(session: Session, *, instrument: tuple[str, ...], update
 
     INSTRUMENT is the name of a camera (HSC, DECam, ...) or the path of a camera description of your own.
     """
-    from lakebutler.instruments.camera import load_camera
-    from lakebutler.instruments.instrument import register_instrument as register
+    from lakebutler.instruments.cameras.find import load_camera
+    from lakebutler.instruments.cameras.register import register_instrument as register
 
     cameras = [load_camera(name) for name in instrument]
     butler = session.butler(writeable=True)
@@ -104,7 +104,7 @@ def ingest_raws(
     A file that cannot be ingested is named with its reason, and the rest goes in; the exit code is then 2.
     What became of every file is kept: lakebutler sql "FROM ingest_report".
     """
-    from lakebutler.instruments.raw_ingest import ingest_raws as ingest
+    from lakebutler.instruments.raws.ingest import ingest_raws as ingest
 
     butler = session.butler(writeable=True)
     result = ingest(

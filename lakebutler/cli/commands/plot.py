@@ -158,8 +158,8 @@ def _plot_timeline(
 
 
 def _tiles(butler: Butler, refs: list[DatasetRef], progress: Progress) -> list[Tile]:
-    from lakebutler.instruments.camera import load_camera
-    from lakebutler.instruments.geometry import detector_corners, without_overscan
+    from lakebutler.instruments.cameras.find import load_camera
+    from lakebutler.instruments.cameras.geometry import detector_corners, without_overscan
     from lakebutler.viz.focal_plane import Tile
 
     camera = load_camera(str(refs[0].dataId["instrument"]))

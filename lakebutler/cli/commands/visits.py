@@ -16,7 +16,7 @@ from lakebutler.cli.session import Session, counted, pass_session, say
 from lakebutler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from lakebutler.instruments.visit_report import VisitReport, VisitsReport
+    from lakebutler.instruments.visits.report import VisitReport, VisitsReport
 
 __all__ = ["define_visits"]
 
@@ -77,7 +77,7 @@ def define_visits(
 
     A visit that is there and differs is named with what differs, and stays as it is; the exit code is then 2.
     """
-    from lakebutler.instruments.visits import define_visits as define
+    from lakebutler.instruments.visits.define import define_visits as define
 
     butler = session.butler(writeable=True)
     result = define(
@@ -103,7 +103,7 @@ def define_visits(
 
 
 def _summarise(result: VisitsReport) -> None:
-    from lakebutler.instruments.visit_report import VisitStatus
+    from lakebutler.instruments.visits.report import VisitStatus
 
     _show(result.conflicts, "conflict")
     _show(result.with_status(VisitStatus.CHANGED), "changed")

@@ -137,7 +137,7 @@ class Projection:
         """
         import numpy as np
 
-        from lakebutler.instruments.geometry import sky_of_field_angles
+        from lakebutler.instruments.cameras.geometry import sky_of_field_angles
 
         if self.name == "CEA":
             shape = (*np.shape(ra_deg), *(1,) * (plane.ndim - 1))

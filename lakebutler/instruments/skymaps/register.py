@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.errors import ConflictingDefinitionError, DimensionValueError
-from lakebutler.instruments.regions import binary_array
 from lakebutler.instruments.skymaps.definition import SkyMapDefinition
 from lakebutler.instruments.skymaps.skymap import SkyMap
+from lakebutler.instruments.visits.regions import binary_array
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.progress import NullProgress, Progress

@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.errors import DimensionValueError
-from lakebutler.instruments.regions import encode_polygons
 from lakebutler.instruments.skymaps.definition import Builder, SkyMapDefinition
 from lakebutler.instruments.skymaps.layout import Box, Places, healpix_tracts, places, ring_sizes
 from lakebutler.instruments.skymaps.projection import Projection, sky_position, unit_vector
+from lakebutler.instruments.visits.regions import encode_polygons
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What stands beside raw files: ``x.json`` for one file, ``_index.json`` for a directory.
+
+Both are formats of astro-metadata-translator.  They hold either the cards of headers
+(``__CONTENT__: metadata``) or what was translated from them (``translated``), which spares
+reading the files altogether.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from lakebutler.errors import ButlerError, HeaderError, StorageError
+from lakebutler.instruments.cameras.camera import Camera
+from lakebutler.instruments.headers.file import FileResult, Recent, recognised
+from lakebutler.instruments.headers.observation import (
+    Observation,
+    find_detector,
+    find_filter,
+    observation_from_values,
+)
+from lakebutler.timespan import jd_to_nsec
+
+__all__ = ["INDEX_NAME", "Sidecars", "observation_from_sidecar"]
+
+INDEX_NAME = "_index.json"
+"""Name of a file that describes the raw files of a directory."""
+
+_CONTENT, _COMMON = "__CONTENT__", "__COMMON__"
+_PACKED = (".gz", ".fz", ".bz2", ".xz")
+_CHUNK = 1 << 16
+_LIST_FROM = 9  # files of one directory; for fewer it is not listed
+_PLAIN = (
+    "can_see_sky", "dark_time", "detector_num", "exposure_group", "exposure_id", "exposure_time",
+    "exposure_time_requested", "group_counter_end", "group_counter_start", "has_simulated_content", "object",
+    "observation_counter", "observation_id", "observation_reason", "observation_type", "observing_day",
+    "observing_day_offset", "physical_filter", "science_program",
+)  # fmt: skip
+
+
+class Sidecars:
+    """Reads what stands beside files, and remembers what it found.
+
+    Parameters
+    ----------
+    cameras : sequence of `Camera`
+        The cameras whose files are wanted.
+    paths : sequence of `str`
+        All files that will be asked for; an index named among them stands for the files
+        it describes.
+    search_indexes : `bool`, optional
+        Whether to look for an index in the directories of the files.
+
+    Attributes
+    ----------
+    notes : `list` [`str`]
+        Indexes that could not be used, and why.
+    """
+
+    def __init__(
+        self, cameras: Sequence[Camera], paths: Sequence[str], *, search_indexes: bool = True
+    ) -> None:
+        self.notes: list[str] = []
+        self._cameras = {spelling: c for c in cameras for spelling in (c.name, *c.aliases)}
+        self._wanted = tuple(cameras)
+        self._search = search_indexes
+        self._known: MutableMapping[tuple[str, int], Observation] = Recent()
+        self._indexed: dict[str, Mapping[str, Any]] = {}
+        self._failed: dict[str, str] = {}
+        self._listed: dict[str, frozenset[str]] = {}
+        self.files = list(dict.fromkeys(self._expanded(paths)))
+        self._look_around()
+
+    def _expanded(self, paths: Sequence[str]) -> Iterator[str]:
+        """Put the files of an index in its place."""
+        for path in paths:
+            if os.path.basename(path) != INDEX_NAME:
+                yield path
+                continue
+            try:
+                found = _read_index(path)
+            except HeaderError as err:
+                self._failed[path] = err.message
+                yield path
+                continue
+            self._indexed |= found
+            yield from found
+
+    def _look_around(self) -> None:
+        """Find the indexes and sidecars in the directories of the files."""
+        named = self._indexed.copy()  # an index named by the user comes first
+        counts: dict[str, int] = {}
+        for path in self.files:
+            directory = os.path.dirname(path)
+            counts[directory] = counts.get(directory, 0) + 1
+        for directory, count in counts.items():
+            names = _names(directory) if count >= _LIST_FROM and "://" not in directory else None
+            if names is not None:
+                self._listed[directory] = names
+            index = f"{directory}/{INDEX_NAME}"
+            if self._search and (names is None or INDEX_NAME in names) and _exists(index):
+                try:
+                    found = _read_index(index)
+                except HeaderError as err:
+                    self.notes.append(f"{index} is passed over: {err.message}")
+                else:
+                    self._indexed |= found | {p: named[p] for p in found.keys() & named.keys()}
+
+    def read(self, path: str) -> FileResult | None:
+        """Read what stands beside a file.
+
+        Parameters
+        ----------
+        path : `str`
+            The file.
+
+        Returns
+        -------
+        result : `FileResult` or `None`
+            `None` if nothing does, or nothing that spares reading its header.
+        """
+        if path in self._failed:
+            return FileResult(path, reason=self._failed[path])
+        entry = self._indexed.get(path)
+        try:
+            if entry is None:
+                entry = self._own(path)
+                if entry is None:
+                    return None
+            return self._result(path, entry)
+        except ButlerError as err:
+            return FileResult(path, reason=err.message)
+
+    def _own(self, path: str) -> Mapping[str, Any] | None:
+        directory, name = os.path.split(path)
+        sidecar = _sidecar_name(name)
+        names = self._listed.get(directory)
+        if sidecar == name or (names is not None and sidecar not in names):
+            return None
+        own = f"{directory}/{sidecar}"
+        if names is None and not _exists(own):
+            return None
+        content = _load(own)
+        return _checked_content(content, sidecar)
+
+    def _is_there(self, path: str) -> bool:
+        """Tell whether a file is there; ingest will find out about remote ones."""
+        directory, _, name = path.rpartition("/")
+        names = self._listed.get(directory)
+        return "://" in path or (os.path.exists(path) if names is None else name in names)
+
+    def _result(self, path: str, entry: Mapping[str, Any]) -> FileResult | None:
+        if entry.get(_CONTENT) != "translated":
+            cards = {key: value for key, value in entry.items() if value is not None and key != _CONTENT}
+            return recognised(path, cards, self._wanted, self._known)
+        stated = entry.get("instrument")
+        camera = self._cameras.get(stated) if isinstance(stated, str) else None
+        if camera is None:
+            wanted = " or ".join(c.name for c in self._wanted)
+            return FileResult(
+                path, reason=f"the sidecar is of {stated}, not of {wanted}", stranger=str(stated)
+            )
+        if camera.raw.units != "image":
+            return None  # which unit holds which detector stands only in the file
+        if not self._is_there(path):
+            raise HeaderError("No such file or directory")
+        return FileResult(path, (observation_from_sidecar(camera, entry, path, self._known),))
+
+
+def observation_from_sidecar(
+    camera: Camera,
+    entry: Mapping[str, Any],
+    path: str,
+    known: MutableMapping[tuple[str, int], Observation] | None = None,
+) -> Observation:
+    """Make an observation of what astro-metadata-translator translated before.
+
+    Parameters
+    ----------
+    camera : `Camera`
+        Whose raw it is.
+    entry : `Mapping`
+        Property name to simple value: times as two parts of a Julian date TAI, angles in
+        degrees, durations in seconds.
+    path : `str`
+        Name of the raw, which fixes may ask for.
+    known : `MutableMapping`, optional
+        Observations by instrument and exposure, looked at and added to.
+
+    Returns
+    -------
+    observation : `Observation`
+        The observation.
+
+    Raises
+    ------
+    HeaderError
+        Raised if a value is missing or of a wrong kind.
+    """
+    given = camera.fix_table.of_properties.mended(entry, path)[1]
+    if known and not given:
+        first = known.get((camera.name, entry.get("exposure_id", -1)))
+        same = first is not None and entry.get("observation_id") == first.obs_id
+        if first is not None and same and first.physical_filter == _filter_of(camera, entry):
+            return first.of_detector(find_detector(camera, entry.get("detector_num")))
+    values = {name: entry[name] for name in _PLAIN if name in entry}
+    for name in ("datetime_begin", "datetime_end"):
+        if entry.get(name) is not None:
+            values[name] = _nsec(entry[name], name)
+    position, direction = entry.get("tracking_radec"), entry.get("altaz_begin")
+    if position is not None:
+        values["tracking_ra"], values["tracking_dec"] = _pair(position, "tracking_radec")
+        if entry.get("boresight_rotation_coord") == "sky":
+            values["sky_angle"] = entry.get("boresight_rotation_angle")
+    if direction is not None:
+        values["azimuth"], altitude = _pair(direction, "altaz_begin")
+        values["zenith_angle"] = 90.0 - altitude
+    made = observation_from_values(camera, {**values, **given})
+    if known is not None and not given:
+        known[made.exposure_key] = made
+    return made
+
+
+def _filter_of(camera: Camera, entry: Mapping[str, Any]) -> str:
+    return find_filter(camera, entry.get("physical_filter"))
+
+
+def _nsec(value: object, name: str) -> int:
+    jd1, jd2 = _pair(value, name)
+    try:
+        return jd_to_nsec(jd1, jd2)
+    except (OverflowError, ValueError):
+        raise HeaderError(f"{name}: {value!r} is no time") from None
+
+
+def _pair(value: object, name: str) -> tuple[float, float]:
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, int | float) for v in value):
+        return float(value[0]), float(value[1])
+    raise HeaderError(f"{name}: {value!r} is no pair of numbers")
+
+
+# --------------------------------------------------------------------- reading
+
+
+def _read_index(path: str) -> dict[str, Mapping[str, Any]]:
+    """Read an index: absolute path of each file to what is known of it."""
+    content = _checked_content(_load(path), INDEX_NAME)
+    common = content.get(_COMMON)
+    if not isinstance(common, dict):
+        raise HeaderError(f"{INDEX_NAME} has no {_COMMON}")
+    directory = os.path.dirname(path)
+    common = {**common, _CONTENT: content[_CONTENT]}
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, entry in content.items():
+        if name in (_CONTENT, _COMMON):
+            continue
+        if not isinstance(entry, dict):
+            raise HeaderError(f"{INDEX_NAME}: {name}: expected a mapping")
+        joined = f"{directory}/{name}"
+        if "://" not in joined and (".." in name or "//" in joined or "/./" in joined):
+            joined = os.path.normpath(joined)
+        found[joined] = common | entry
+    return found
+
+
+def _checked_content(content: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(content, dict):
+        raise HeaderError(f"{name}: expected a mapping")
+    mode = content.setdefault(_CONTENT, "metadata")
+    if mode not in ("metadata", "translated"):
+        raise HeaderError(f"{name}: {_CONTENT} is {mode!r}, not metadata or translated")
+    return content
+
+
+def _load(path: str) -> Any:
+    try:
+        if "://" in path:
+            from fsspec.core import url_to_fs
+
+            filesystem, name = url_to_fs(path)
+            return json.loads(filesystem.cat_file(name))
+        return json.loads(_read_bytes(path))
+    except (ValueError, RecursionError):
+        raise HeaderError(f"{os.path.basename(path)} is not valid JSON") from None
+    except OSError as err:
+        raise HeaderError(f"{os.path.basename(path)}: {err.strerror or err}") from err
+
+
+def _read_bytes(path: str) -> bytes:
+    """Read a small file; half the cost of a file object, which counts where there are many."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        parts = []
+        while part := os.read(descriptor, _CHUNK):
+            parts.append(part)
+            if len(part) < _CHUNK:
+                break
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def _sidecar_name(name: str) -> str:
+    stem, ending = os.path.splitext(name)
+    return f"{os.path.splitext(stem)[0] if ending in _PACKED else stem}.json"
+
+
+def _exists(path: str) -> bool:
+    if "://" not in path:
+        return os.path.exists(path)
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, name = url_to_fs(path)
+        return bool(filesystem.exists(name))
+    except Exception as err:  # the libraries of stores have errors of their own
+        raise StorageError(f"cannot look for {path}: {' '.join(str(err).split())}") from err
+
+
+def _names(directory: str) -> frozenset[str]:
+    names: frozenset[str] = frozenset()
+    with suppress(OSError), os.scandir(directory or ".") as entries:
+        names = frozenset(entry.name for entry in entries if entry.is_file())
+    return names

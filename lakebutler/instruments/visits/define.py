@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Define visits: group exposures, compute regions, compare, write one commit."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakebutler.errors import InstrumentError, known_names
+from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS, Camera
+from lakebutler.instruments.cameras.find import load_camera
+from lakebutler.instruments.visits.changes import VisitChanges, pointing_of
+from lakebutler.instruments.visits.groups import Exposure, group_exposures, sequence_of
+from lakebutler.instruments.visits.regions import Footprints
+from lakebutler.instruments.visits.report import VisitsReport
+from lakebutler.progress import NullProgress, Progress
+from lakebutler.registry.schema import dimension_table
+
+if TYPE_CHECKING:
+    from lakebutler.butler.butler import Butler
+
+__all__ = ["define_visits"]
+
+
+def define_visits(
+    butler: Butler,
+    instrument: str | os.PathLike[str] | Camera,
+    *,
+    where: str = "",
+    bind: Mapping[str, Any] | None = None,
+    collections: str | Sequence[str] | None = None,
+    raw_name: str = "raw",
+    systems: Sequence[str] | None = None,
+    update_records: bool = False,
+    incremental: bool = False,
+    merge_exposures: bool = False,
+    padding_px: float | None = None,
+    progress: Progress | None = None,
+) -> VisitsReport:
+    """Define visits from registered exposures, with their regions on the sky.
+
+    Parameters
+    ----------
+    butler : `Butler`
+        A writeable repository.
+    instrument : `str`, path-like or `Camera`
+        A camera by name, a camera file of the user's, or a camera.
+    where, bind : `str`, `Mapping`, optional
+        Which exposures; default: all of the camera.
+    collections : `str` or sequence of `str`, optional
+        Only exposures that have a dataset of type ``raw_name`` there.
+    raw_name : `str`, optional
+        That dataset type.
+    systems : sequence of `str`, optional
+        Visit systems to define; default: those of the camera.
+    update_records : `bool`, optional
+        Replace registered visits that differ from what the exposures say.
+    incremental : `bool`, optional
+        Only look at exposures that no visit has yet, and at what they change.
+    merge_exposures : `bool`, optional
+        Let the regions of a visit of several exposures hold all of them, instead of being
+        those of the first.
+    padding_px : `float`, optional
+        Pixels added around each detector; default: the camera's.
+    progress : `Progress`, optional
+        Told of the stages.
+
+    Returns
+    -------
+    report : `VisitsReport`
+        What became of every visit.
+
+    Raises
+    ------
+    InstrumentError
+        Raised if the camera or a visit system is not known, or not registered.
+
+    Notes
+    -----
+    Other exposures of the same group or sequence are always taken into account.  A visit
+    that has got further exposures is replaced; one that differs in any other way is a
+    conflict, which is reported, and replaced with ``update_records``.
+    """
+    watch = progress or NullProgress()
+    camera = instrument if isinstance(instrument, Camera) else load_camera(instrument)
+    numbers = _systems(camera, systems)
+    _check_registered(butler, camera)
+    watch.start("grouping exposures")
+    chosen = _exposures(butler, camera.name, where, bind, collections, raw_name)
+    if incremental:
+        chosen = _without_visit(butler, camera.name, chosen)
+    if where or collections or incremental:
+        chosen = _with_companions(butler, camera.name, chosen, numbers)
+    usable, skipped = _on_sky(chosen)
+    definitions, notes = group_exposures(usable, numbers)
+    watch.finish()
+    watch.start("defining visits", len(definitions))
+    footprints = None if camera.focal_plane is None else Footprints(camera, padding_px)
+    if footprints is None:
+        notes.append(f"the focal-plane geometry of camera {camera.name} is not known: visits have no regions")
+    changes = VisitChanges(
+        butler.dimensions,
+        camera.name,
+        definitions,
+        numbers,
+        footprints,
+        update=update_records,
+        merge=merge_exposures,
+    )
+    _register_systems(butler, camera.name, numbers)
+    butler._session.execute(changes.build, op="define-visits")
+    watch.advance(len(definitions))
+    watch.finish()
+    return VisitsReport(camera.name, tuple(changes.reports), changes.regions, skipped, tuple(notes))
+
+
+# --------------------------------------------------------------------- checking
+
+
+def _systems(camera: Camera, names: Sequence[str] | None) -> list[int]:
+    wanted = camera.visit_systems if names is None else names
+    for name in wanted:
+        if name not in VISIT_SYSTEMS:
+            raise InstrumentError(
+                f"there is no visit system {name!r}", hint=known_names(name, list(VISIT_SYSTEMS))
+            )
+    return sorted(VISIT_SYSTEMS[name] for name in wanted)
+
+
+def _check_registered(butler: Butler, camera: Camera) -> None:
+    found = butler.query_dimension_records("instrument", instrument=camera.name, explain=False)
+    if not found:
+        raise InstrumentError(
+            f"instrument {camera.name!r} is not registered in this repository",
+            hint=f"lakebutler register-instrument {camera.name}",
+        )
+
+
+def _register_systems(butler: Butler, instrument: str, systems: Sequence[int]) -> None:
+    names = {number: name for name, number in VISIT_SYSTEMS.items()}
+    known = butler.query_dimension_records("visit_system", instrument=instrument, explain=False)
+    for number in set(systems) - {record.dataId["visit_system"] for record in known}:
+        row = {"instrument": instrument, "id": number, "name": names[number]}
+        butler.registry.syncDimensionData("visit_system", row)
+
+
+# -------------------------------------------------------------------- exposures
+
+
+def _exposures(
+    butler: Butler,
+    instrument: str,
+    where: str,
+    bind: Mapping[str, Any] | None,
+    collections: str | Sequence[str] | None,
+    raw_name: str,
+) -> list[Exposure]:
+    with butler.query() as query:
+        if collections:
+            query = query.join_dataset_search(raw_name, collections)
+        results = query.dimension_records("exposure").where(where, bind=bind, instrument=instrument)
+        return [record.toDict() for record in results]
+
+
+def _without_visit(butler: Butler, instrument: str, exposures: Sequence[Exposure]) -> list[Exposure]:
+    import pyarrow as pa
+
+    snapshot, table = butler._session.snapshot, dimension_table("visit_definition")
+    if table not in snapshot.schemas() or not exposures:
+        return list(exposures)
+    ids = [exposure["id"] for exposure in exposures]
+    keys = pa.table({"instrument": pa.repeat(pa.scalar(instrument), len(ids)), "exposure": ids})
+    found = snapshot.match(table, ("instrument", "exposure"), keys, select=("exposure",))
+    defined = set(found.column("exposure").to_pylist())
+    return [exposure for exposure in exposures if exposure["id"] not in defined]
+
+
+def _with_companions(
+    butler: Butler, instrument: str, exposures: Sequence[Exposure], systems: Sequence[int]
+) -> list[Exposure]:
+    """Add the registered exposures that are in one group or sequence with given ones."""
+    found = {exposure["id"]: exposure for exposure in exposures}
+    if VISIT_SYSTEMS["by-seq-start-end"] in systems:
+        sequences = {sequence_of(e) for e in exposures if e["seq_start"] != e["seq_end"]}
+        days = sorted({sequence[0] for sequence in sequences})
+        for other in _where(butler, instrument, "day_obs IN (values)", days):
+            if sequence_of(other) in sequences:
+                found.setdefault(other["id"], other)
+    if VISIT_SYSTEMS["by-group-metadata"] in systems:
+        groups = sorted({e["group"] for e in exposures if e["group"] is not None})
+        for other in _where(butler, instrument, "group IN (values)", groups):
+            found.setdefault(other["id"], other)
+    return list(found.values())
+
+
+def _where(butler: Butler, instrument: str, where: str, values: Sequence[Any]) -> list[Exposure]:
+    if not values:
+        return []
+    found = butler.query_dimension_records(
+        "exposure", where=where, bind={"values": list(values)}, instrument=instrument, explain=False
+    )
+    return [record.toDict() for record in found]
+
+
+def _on_sky(exposures: Iterable[Exposure]) -> tuple[list[Exposure], Mapping[str, int]]:
+    """Leave out what is no observation of the sky."""
+    usable, skipped = [], Counter[str]()
+    for exposure in exposures:
+        if exposure["can_see_sky"] is False:
+            skipped["could not see the sky"] += 1
+        elif pointing_of(exposure) is None and exposure["observation_type"] != "science":
+            skipped["not of the sky"] += 1
+        else:
+            usable.append(exposure)
+    return usable, dict(skipped)
