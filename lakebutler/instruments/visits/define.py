@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lakebutler.errors import InstrumentError, known_names
 from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS, Camera
 from lakebutler.instruments.cameras.find import load_camera
+from lakebutler.instruments.cameras.register import require_registered
 from lakebutler.instruments.visits.changes import VisitChanges, pointing_of
 from lakebutler.instruments.visits.groups import Exposure, group_exposures, sequence_of
 from lakebutler.instruments.visits.regions import Footprints
@@ -21,7 +22,7 @@ from lakebutler.registry.schema import dimension_table
 if TYPE_CHECKING:
     from lakebutler.butler.butler import Butler
 
-__all__ = ["define_visits"]
+__all__ = ["define_visits", "on_sky"]
 
 
 def define_visits(
@@ -86,14 +87,14 @@ def define_visits(
     watch = progress or NullProgress()
     camera = instrument if isinstance(instrument, Camera) else load_camera(instrument)
     numbers = _systems(camera, systems)
-    _check_registered(butler, camera)
+    require_registered(butler, camera)
     watch.start("grouping exposures")
     chosen = _exposures(butler, camera.name, where, bind, collections, raw_name)
     if incremental:
         chosen = _without_visit(butler, camera.name, chosen)
     if where or collections or incremental:
         chosen = _with_companions(butler, camera.name, chosen, numbers)
-    usable, skipped = _on_sky(chosen)
+    usable, skipped = on_sky(chosen)
     definitions, notes = group_exposures(usable, numbers)
     watch.finish()
     watch.start("defining visits", len(definitions))
@@ -127,15 +128,6 @@ def _systems(camera: Camera, names: Sequence[str] | None) -> list[int]:
                 f"there is no visit system {name!r}", hint=known_names(name, list(VISIT_SYSTEMS))
             )
     return sorted(VISIT_SYSTEMS[name] for name in wanted)
-
-
-def _check_registered(butler: Butler, camera: Camera) -> None:
-    found = butler.query_dimension_records("instrument", instrument=camera.name, explain=False)
-    if not found:
-        raise InstrumentError(
-            f"instrument {camera.name!r} is not registered in this repository",
-            hint=f"lakebutler register-instrument {camera.name}",
-        )
 
 
 def _register_systems(butler: Butler, instrument: str, systems: Sequence[int]) -> None:
@@ -204,8 +196,21 @@ def _where(butler: Butler, instrument: str, where: str, values: Sequence[Any]) -
     return [record.toDict() for record in found]
 
 
-def _on_sky(exposures: Iterable[Exposure]) -> tuple[list[Exposure], Mapping[str, int]]:
-    """Leave out what is no observation of the sky."""
+def on_sky(exposures: Iterable[Exposure]) -> tuple[list[Exposure], Mapping[str, int]]:
+    """Leave out what is no observation of the sky.
+
+    Parameters
+    ----------
+    exposures : iterable of `Exposure`
+        Exposures of one camera.
+
+    Returns
+    -------
+    usable : `list` [`Exposure`]
+        Those that can be visits.
+    skipped : `Mapping` [`str`, `int`]
+        How many are not, by reason.
+    """
     usable, skipped = [], Counter[str]()
     for exposure in exposures:
         if exposure["can_see_sky"] is False:
