@@ -14,6 +14,7 @@ from lakebutler.cli import complete
 from lakebutler.cli.output import format_options
 from lakebutler.cli.refine import split_names
 from lakebutler.cli.session import Session
+from lakebutler.errors import InvalidQueryError
 
 __all__ = [
     "Ask",
@@ -25,6 +26,7 @@ __all__ = [
     "listing_options",
     "message_option",
     "parse_data_id",
+    "parse_time",
     "selection_options",
     "transfer_option",
     "where_option",
@@ -354,3 +356,35 @@ def parse_data_id(texts: tuple[str, ...]) -> dict[str, Any]:
 
 def _number_or_text(value: str) -> int | str:
     return int(value) if value.removeprefix("-").isdecimal() else value
+
+
+def parse_time(text: str | None, option: str) -> Any:
+    """Parse a time in TAI.
+
+    Parameters
+    ----------
+    text : `str` or `None`
+        A date or a time in ISO 8601, as typed.
+    option : `str`
+        The option it was given to, for messages.
+
+    Returns
+    -------
+    time : `astropy.time.Time` or `None`
+        The time, if there is a text.
+
+    Raises
+    ------
+    InvalidQueryError
+        Raised if it is no time.
+    """
+    if text is None:
+        return None
+    from astropy.time import Time
+
+    try:
+        return Time(text, scale="tai", format="isot" if "T" in text else "iso")
+    except ValueError:
+        raise InvalidQueryError(
+            f"{option} {text!r} is no ISO 8601 time", hint="as in 2020-01-01 or 2020-01-01T12:00:00"
+        ) from None

@@ -33,6 +33,7 @@ ENTRY_POINT_GROUP = "lakebutler.formatters"
 
 _BUILTIN = {
     "bytes": "BytesFormatter",
+    "camera": "CameraFormatter",
     "ecsv": "EcsvFormatter",
     "figure": "FigureFormatter",
     "file": "FileFormatter",
@@ -46,6 +47,9 @@ _BUILTIN = {
     "text": "TextFormatter",
     "yaml": "YamlFormatter",
 }
+
+_ELSEWHERE = {"camera": "lakebutler.instruments.cameras.stored"}
+"""Modules of our own formatters that lie above this package, imported when one is read or written."""
 
 _FOREIGN = {
     "lsst.daf.butler.formatters.astropyTable.AstropyTableFormatter": "ecsv",
@@ -140,7 +144,8 @@ def formatter_class(name: str) -> type[Formatter]:
     name = _FOREIGN.get(name, name)
     builtin = _BUILTIN.get(name)
     if builtin is not None:
-        found: type[Formatter] = getattr(import_module(f"lakebutler.formatters.{name}"), builtin)
+        home = _ELSEWHERE.get(name, f"lakebutler.formatters.{name}")
+        found: type[Formatter] = getattr(import_module(home), builtin)
         return found
     if name not in _registered:
         _load_plugins()

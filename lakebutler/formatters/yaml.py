@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 from lakebutler.errors import FileFormatError
@@ -14,6 +15,8 @@ from lakebutler.formatters.json import simple
 __all__ = ["YamlFormatter"]
 
 _DEPTH = 500
+_TUPLE = "tag:yaml.org,2002:python/tuple"
+_PROPERTIES = ("lsst.daf.base.PropertyList", "lsst.daf.base.PropertySet")
 _INDENTATION = re.compile(rb"^[ \t:?-]+", re.MULTILINE)
 
 
@@ -28,11 +31,14 @@ class YamlFormatter(Formatter):
     def read(
         self, source: Source, component: str | None = None, parameters: Mapping[str, Any] | None = None
     ) -> Any:
-        """Read the value with the safe loader: no tag makes an object."""
+        """Read the value: no tag makes an object.
+
+        Tuples become lists, and the property lists of the LSST pipelines dicts.
+        """
         import yaml
 
         self.check_request(component, parameters)
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        loader = _loader()
         data = source.read()
         _check_depth(data, loader)
         return yaml.load(data, Loader=loader)  # noqa: S506 - a safe loader
@@ -50,6 +56,28 @@ class YamlFormatter(Formatter):
             reason = " ".join(str(part) for part in exc.args) or type(exc).__name__
             raise FileFormatError(f"YAML cannot hold this object: {reason}") from None
         file.write(text.encode())
+
+
+@lru_cache(maxsize=1)
+def _loader() -> Any:
+    """Make the safe loader that also knows two harmless tags of calibration files."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    Loader.add_constructor(_TUPLE, lambda loader, node: loader.construct_sequence(node, deep=True))
+    for tag in _PROPERTIES:
+        Loader.add_constructor(tag, _properties)
+    return Loader
+
+
+def _properties(loader: Any, node: Any) -> dict[str, Any]:
+    """Read a property list, rows of name, type, value and comment, as name to value."""
+    rows = loader.construct_sequence(node, deep=True)
+    if not all(isinstance(row, list) and len(row) == 4 and isinstance(row[0], str) for row in rows):
+        raise FileFormatError(f"line {node.start_mark.line + 1}: a property list has rows of four")
+    return {row[0]: row[2] for row in rows}
 
 
 def _check_depth(data: bytes, loader: Any) -> None:

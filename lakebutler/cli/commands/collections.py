@@ -11,7 +11,7 @@ import click
 from lakebutler.cli import complete
 from lakebutler.cli.failure import NOTHING_FOUND
 from lakebutler.cli.names import match_collections, one_dataset_type
-from lakebutler.cli.options import Selection, message_option, selection_options
+from lakebutler.cli.options import Selection, message_option, parse_time, selection_options
 from lakebutler.cli.refine import split_names
 from lakebutler.cli.select import select_datasets
 from lakebutler.cli.session import Session, counted, pass_session
@@ -163,7 +163,7 @@ def certify_calibrations(
     from lakebutler.collections.collection import CollectionType
     from lakebutler.timespan import Timespan
 
-    timespan = Timespan(_time(begin_date, "--begin-date"), _time(end_date, "--end-date"))
+    timespan = Timespan(parse_time(begin_date, "--begin-date"), parse_time(end_date, "--end-date"))
     if timespan.isEmpty():
         raise InvalidQueryError(
             "the validity range is empty", hint="--begin-date must come before --end-date"
@@ -182,16 +182,3 @@ def certify_calibrations(
         butler.collections.register(output_collection, CollectionType.CALIBRATION)
         butler.registry.certify(output_collection, refs, timespan)
     click.echo(f"{output_collection}: {len(refs)} {dataset_type_name} certified for {timespan}")
-
-
-def _time(text: str | None, option: str) -> Any:
-    if text is None:
-        return None
-    from astropy.time import Time
-
-    try:
-        return Time(text, scale="tai", format="isot" if "T" in text else "iso")
-    except ValueError:
-        raise InvalidQueryError(
-            f"{option} {text!r} is no ISO 8601 time", hint="as in 2020-01-01 or 2020-01-01T12:00:00"
-        ) from None

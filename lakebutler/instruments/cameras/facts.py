@@ -8,6 +8,7 @@ Each function takes a value as YAML gives it and the place it stands at, and rai
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -93,7 +94,10 @@ def as_number(value: Any, where: str) -> float:
             value = float(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise Fault(f"{where}: expected a number, got {value!r}")
-    return float(value)
+    with contextlib.suppress(OverflowError):
+        if math.isfinite(value):
+            return float(value)
+    raise Fault(f"{where}: {value!r} is no finite number")
 
 
 def as_numbers(value: Any, where: str) -> tuple[float, ...]:

@@ -39,7 +39,7 @@ from lakebutler.instruments.cameras.facts import (
 from lakebutler.instruments.cameras.header_fixes import fix_from_facts
 from lakebutler.instruments.cameras.rules import NEEDED, make_rule
 
-__all__ = ["SCHEMA", "parse_camera"]
+__all__ = ["SCHEMA", "parse_camera", "parse_geometry"]
 
 SCHEMA = 1
 """Version of the layout that this module reads."""
@@ -50,6 +50,7 @@ _TOP = frozenset(
         "day_obs_offset_s", "filters", "raw", "header", "focal_plane", "detectors", "like",
     }
 )  # fmt: skip
+_OF_FILES = frozenset({"sources", "raw", "header", "like"})  # no part of a camera's geometry
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,31}")
 _LONGEST = 32
 _OWN = Path(__file__).parent
@@ -92,6 +93,34 @@ def parse_camera(text: str, *, source: str) -> Camera:
         raise InstrumentError(f"{source}: {err.message}", hint=err.hint) from err
 
 
+def parse_geometry(facts: Any, *, source: str) -> Camera:
+    """Make a camera of sections that say nothing about its files.
+
+    Parameters
+    ----------
+    facts : `dict`
+        The sections of a camera file but for ``sources``, ``raw``, ``header`` and ``like``.
+    source : `str`
+        What messages call them.
+
+    Returns
+    -------
+    camera : `Camera`
+        A camera whose files are not known: detectors, filters and focal plane.
+
+    Raises
+    ------
+    InstrumentError
+        Raised with one line that says what is wrong, and where.
+    """
+    try:
+        top = as_mapping(facts, "the file", _TOP - _OF_FILES)
+        _named(top)
+        return _made(top, RawFacts(), HeaderFacts(), source)
+    except Fault as fault:
+        raise InstrumentError(f"{source}: {fault}") from None
+
+
 def _load(text: str) -> Any:
     """Read YAML of plain values, with the fast loader where there is one."""
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
@@ -113,28 +142,38 @@ def _completed(facts: Any) -> Any:
 
 def _camera(facts: Any, source: str) -> Camera:
     top = as_mapping(facts, "the file", _TOP)
+    name = _named(top)
+    return _made(top, _raw(top.get("raw", {})), _header(top.get("header"), name), source)
+
+
+def _named(top: Mapping[str, Any]) -> str:
+    """Check version and name."""
     if top.get("schema") != SCHEMA:
         raise Fault(f"schema is {top.get('schema')!r}, this version of lakebutler reads {SCHEMA}")
     name = as_text(top, "name", "the file")
     if not _NAME.fullmatch(name):
         raise Fault(f"name {name!r} is not made of letters, digits, '_' and '-' (at most 32)")
+    return name
+
+
+def _made(top: Mapping[str, Any], raw: RawFacts, header: HeaderFacts, source: str) -> Camera:
     systems = tuple(as_sequence(top.get("visit_systems", ["one-to-one"]), "visit_systems"))
     for system in systems:
         if system not in VISIT_SYSTEMS:
             raise Fault(f"visit_systems: {known_names(str(system), VISIT_SYSTEMS, what='there are')}")
     detectors = parse_detectors(top.get("detectors"))
-    limits = _limits(top.get("limits"), detectors)
+    name = str(top["name"])
     return Camera(
         name=name,
         title=str(top.get("title", name)),
         class_name=str(top.get("class_name", "lakebutler.instruments.Camera")),
-        limits=limits,
+        limits=_limits(top.get("limits"), detectors),
         visit_systems=systems,
         day_obs_offset_s=as_whole(top.get("day_obs_offset_s", 0), "day_obs_offset_s"),
         filters=_filters(top.get("filters")),
         detectors=detectors,
-        raw=_raw(top.get("raw", {})),
-        header=_header(top.get("header"), name),
+        raw=raw,
+        header=header,
         focal_plane=_focal_plane(top.get("focal_plane"), detectors),
         aliases=tuple(str(a) for a in as_sequence(top.get("aliases", []), "aliases")),
         source=source,

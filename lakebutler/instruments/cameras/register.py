@@ -7,14 +7,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.errors import ConflictingDefinitionError
+from lakebutler.errors import ConflictingDefinitionError, InstrumentError
 from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS, Camera
 from lakebutler.instruments.cameras.find import load_camera
 
 if TYPE_CHECKING:
     from lakebutler.butler.butler import Butler
 
-__all__ = ["instrument_records", "raw_run_name", "register_instrument"]
+__all__ = ["instrument_records", "raw_run_name", "register_instrument", "require_registered"]
 
 
 def instrument_records(camera: Camera) -> dict[str, list[dict[str, Any]]]:
@@ -150,3 +150,25 @@ def raw_run_name(camera: Camera) -> str:
         dataset id in every repository.
     """
     return f"{camera.name}/raw/all"
+
+
+def require_registered(butler: Butler, camera: Camera) -> None:
+    """Check that a camera is registered in a repository.
+
+    Parameters
+    ----------
+    butler : `Butler`
+        The repository.
+    camera : `Camera`
+        The camera.
+
+    Raises
+    ------
+    InstrumentError
+        Raised if it is not.
+    """
+    if not butler.query_dimension_records("instrument", instrument=camera.name, explain=False):
+        raise InstrumentError(
+            f"instrument {camera.name!r} is not registered in this repository",
+            hint=f"lakebutler register-instrument {camera.name}",
+        )
