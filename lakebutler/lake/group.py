@@ -25,6 +25,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _INT64_MIN = -(2**63)
 _TEXTS = ("string", "binary", "uuid")
 _LONG_DICTIONARY = 500
+_LONG_PART = 4000  # rows from which numpy's own test for membership is the faster one
+_SEVERAL = 4
 
 
 def microseconds(time: datetime) -> int:
@@ -87,8 +89,6 @@ class KeyColumn:
     __slots__ = ("_codes", "_kind", "_limits", "_valid", "array", "constant", "is_constant")
 
     def __init__(self, kind: str, column: pa.Array) -> None:
-        import numpy as np
-
         self._kind = kind
         self._codes: dict[Any, int] = {}
         self._valid: Any = None
@@ -99,8 +99,8 @@ class KeyColumn:
         else:
             self.array = _numbers(kind, column)
             self._valid = validity(column)
-        limits = np.iinfo(self.array.dtype) if self.array.dtype.kind in "iu" else None
-        self._limits = None if limits is None else (int(limits.min), int(limits.max))
+        whole = len(self.array) and self.array.dtype.kind in "iu"
+        self._limits = (int(self.array.min()), int(self.array.max())) if whole else None
         if column.null_count == len(column) or (self._valid is None and _all_equal(self.array)):
             self._settle(column)
 
@@ -149,17 +149,48 @@ class KeyColumn:
         import numpy as np
 
         if self._kind == "int64" and None not in values:
-            wanted = _ascending(values)
-            if self._limits is not None:
-                first, last = (
-                    wanted.searchsorted(self._limits[0]),
-                    wanted.searchsorted(self._limits[1], "right"),
-                )
-                wanted = wanted[first:last].astype(part.dtype)
+            wanted = self._within(values).astype(part.dtype)
         else:
             codes = [code for value in values if (code := self._code(value)) is not None]
-            wanted = np.asarray(codes, dtype=part.dtype)
-        return part == wanted[0] if len(wanted) == 1 else np.isin(part, wanted)
+            wanted = np.asarray(sorted(codes), dtype=part.dtype)
+        if len(wanted) == 1:
+            return part == wanted[0]
+        if not len(wanted) or len(part) > _LONG_PART:
+            return np.isin(part, wanted)
+        places = wanted.searchsorted(part)
+        places[places == len(wanted)] = 0
+        return wanted[places] == part
+
+    def narrowed(
+        self, values: frozenset[Any], ranges: Sequence[tuple[int, int]], most: int
+    ) -> list[tuple[int, int]] | None:
+        """Return the parts of ranges of rows, sorted by this column, that have one of some values.
+
+        `None` if more than ``most`` would have to be looked for.
+        """
+        plain = self._kind == "int64" and None not in values
+        possible = self._within(values) if plain and len(values) >= _SEVERAL else values
+        if len(possible) * len(ranges) > most:
+            return None
+        if not plain or self._valid is not None or len(possible) < _SEVERAL:
+            parts = [self.narrow(value, *part) for part in ranges for value in possible]
+        else:
+            import numpy as np
+
+            parts = []
+            wanted = np.asarray(possible, self.array.dtype)
+            for low, high in ranges:
+                part = self.array[low:high]
+                starts = (low + part.searchsorted(wanted, "left")).tolist()
+                parts += zip(starts, (low + part.searchsorted(wanted, "right")).tolist(), strict=True)
+        return [part for part in parts if part[0] < part[1]]
+
+    def _within(self, values: frozenset[int]) -> Any:
+        """Return those of some numbers that lie between the least and the greatest here, ascending."""
+        wanted = _ascending(values)
+        if self._limits is None:
+            return wanted
+        return wanted[wanted.searchsorted(self._limits[0]) : wanted.searchsorted(self._limits[1], "right")]
 
     def _code(self, value: Any) -> Any:
         array = self.array

@@ -25,6 +25,7 @@ __all__ = ["Allowed", "estimate", "select", "select_table"]
 
 Key = tuple[Any, ...]
 _MOST_RANGES = 64
+Intervals = list[tuple[Ordered, Ordered]]
 _MOST_KEYS = 256
 
 
@@ -183,8 +184,9 @@ def _picked(
         return [], []
     picked = []
     total = 0
+    ranges: dict[tuple[str, ...], Intervals] = {}
     for place, slot in view.segments(_scopes(schema, allowed)):
-        for group, rows in _places(slot, schema, allowed):
+        for group, rows in _places(slot, schema, allowed, ranges):
             total += len(rows)
             if total > most:
                 return None
@@ -204,7 +206,10 @@ def _scopes(schema: TableSchema, allowed: Mapping[str, Allowed]) -> list[Key] | 
 
 
 def _places(
-    slot: Slot, schema: TableSchema, allowed: Mapping[str, Allowed]
+    slot: Slot,
+    schema: TableSchema,
+    allowed: Mapping[str, Allowed],
+    ranges: dict[tuple[str, ...], Intervals],
 ) -> Iterator[tuple[int | None, Sequence[int]]]:
     """Yield where in a segment the rows are: row group and numbers in it."""
     segment = slot.segment
@@ -215,18 +220,21 @@ def _places(
             yield None, rows
         return
     assert isinstance(segment, FileSegment)
-    for group in _groups(segment, allowed):
+    sort = tuple(segment.sort)
+    if sort not in ranges:
+        ranges[sort] = _intervals(sort, allowed)
+    for group in _groups(segment, ranges[sort]):
         keys = segment.keys(group)
         rows = _pick(keys, segment.sort, allowed, 0, keys.rows)
         if len(rows):
             yield group, rows
 
 
-def _groups(segment: FileSegment, allowed: Mapping[str, Allowed]) -> Sequence[int]:
+def _groups(segment: FileSegment, ranges: Intervals) -> Sequence[int]:
     """Row groups that may have such rows, by the first key of each."""
     intervals = [
         (low, high)
-        for low, high in _intervals(segment.sort, allowed)
+        for low, high in ranges
         if not (segment.first and ordered(segment.first[: len(low)]) > high)
         and not (segment.last and ordered(segment.last[: len(low)]) < low)
     ]
@@ -242,7 +250,7 @@ def _groups(segment: FileSegment, allowed: Mapping[str, Allowed]) -> Sequence[in
     return sorted(groups)
 
 
-def _intervals(sort: Sequence[str], allowed: Mapping[str, Allowed]) -> list[tuple[Ordered, Ordered]]:
+def _intervals(sort: Sequence[str], allowed: Mapping[str, Allowed]) -> Intervals:
     """Between what the leading columns may lie: one value each, and at last several or a range."""
     prefix: Ordered = ()
     for name in sort:
@@ -276,9 +284,12 @@ def _pick(
                 return ()
         elif known is None:
             sorted_so_far = False
-        elif sorted_so_far and known.values is not None and len(known.values) * len(ranges) <= _MOST_RANGES:
-            narrowed = (column.narrow(value, *part) for part in ranges for value in known.values)
-            ranges = [part for part in narrowed if part[0] < part[1]]
+        elif (
+            sorted_so_far
+            and known.values is not None
+            and (narrowed := column.narrowed(known.values, ranges, _MOST_RANGES)) is not None
+        ):
+            ranges = narrowed
         else:
             sorted_so_far = False
             masks.append((column, known))

@@ -30,7 +30,7 @@ from lakebutler.registry.schema import dataset_layout, dimension_table
 if TYPE_CHECKING:
     from lakebutler.lake.snapshot import Snapshot
 
-__all__ = ["MOST", "Rows", "few_rows", "suits"]
+__all__ = ["MOST", "Rows", "few_rows", "picker", "suits"]
 
 MOST = 4000
 """Rows of one relation, or of the join, beyond which DuckDB is faster."""
@@ -512,9 +512,9 @@ def _joined(left: Rows, right: Rows) -> Rows | None:
     fresh = [i for i, name in enumerate(right.names) if name not in set(left.names)]
     a, b = left.index(), right.index()
     left_key, right_key, rest = (
-        _picker([a[n] for n in shared]),
-        _picker([b[n] for n in shared]),
-        _picker(fresh),
+        picker([a[n] for n in shared]),
+        picker([b[n] for n in shared]),
+        picker(fresh),
     )
     found: dict[Row, list[Row]] = {}
     for row in right.rows:
@@ -531,8 +531,19 @@ def _joined(left: Rows, right: Rows) -> Rows | None:
     return Rows((*left.names, *(right.names[i] for i in fresh)), out)
 
 
-def _picker(places: Sequence[int]) -> Callable[[Row], Row]:
-    """Return the function that takes some values of a row, as a tuple."""
+def picker(places: Sequence[int]) -> Callable[[Row], Row]:
+    """Make the function that takes some values of a row.
+
+    Parameters
+    ----------
+    places : sequence of `int`
+        Which values.
+
+    Returns
+    -------
+    pick : callable
+        From a row to a tuple.
+    """
     if len(places) > 1:
         return itemgetter(*places)
     if places:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.query.direct import Rows, few_rows, suits
+from lakebutler.query.direct import Rows, few_rows, picker, suits
 from lakebutler.query.evaluate import NotHere, Row, compiled, name_of
 from lakebutler.query.expression import Operation
 from lakebutler.query.plan import Order, Plan
@@ -137,6 +137,8 @@ def _distinct(plan: Plan, found: Rows, extra: Sequence[str]) -> Rows:
         keys = places[: len(places) - len(extra) - len(plan.columns)]
     elif records is not None:
         keys = [index[name] for name in plan.dimensions.universe[str(plan.element)].required.names]
+    if not plan.order_by and not times and records is None:
+        return Rows(names, list(dict.fromkeys(map(picker(places), found.rows))))
     terms = [compiled(order.column, index) for order in plan.order_by]
     first: dict[Row, Row] = {}
     least: dict[Row, list[Any]] = {}

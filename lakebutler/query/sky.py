@@ -8,7 +8,7 @@ index of the other side; for many on both sides DuckDB joins the two indexes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from lakebutler.errors import InvalidQueryError
 from lakebutler.lake.select import Allowed, estimate, select_table
 from lakebutler.query.expression import Constant, Operation
 from lakebutler.query.geometry import overlapping
+from lakebutler.query.keysets import having
 from lakebutler.query.regions import Regions, overlapping_pairs
 from lakebutler.query.skyindex import near
 from lakebutler.registry.schema import dimension_table
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Pairs", "Side", "few_pairs", "sides"]
 
-Key = tuple[Any, ...]
 Known = tuple["pa.Table", Regions]
 _MOST_PIXELS = 5_000_000
 
@@ -225,22 +225,15 @@ def _near(
     return _read(snapshot, other, keys)
 
 
-def _read(snapshot: Snapshot, side: Side, keys: Sequence[Key]) -> Known:
-    """Read the regions of some records; perhaps of more."""
-    import pyarrow as pa
+def _read(snapshot: Snapshot, side: Side, keys: pa.Table) -> Known:
+    """Read the regions of some records."""
     import pyarrow.compute as pc
 
     assert side.element is not None
     table = dimension_table(side.element.name)
     columns = (*side.keys, "region")
-    lists = list(zip(side.keys, zip(*keys, strict=True), strict=True)) if keys else []
-    allowed = {name: Allowed(frozenset(values)) for name, values in lists}
-    if not keys:
-        allowed = {name: Allowed(frozenset()) for name in side.keys}
-    rows = select_table(snapshot, table, allowed, columns, 4 * len(keys) + 1000)
-    if rows is None:
-        schema = snapshot.schemas()[table].arrow
-        wanted = pa.table([pa.array(v, schema.field(n).type) for n, v in lists], names=list(side.keys))
-        rows = snapshot.match(table, side.keys, wanted, columns)
+    allowed = {name: Allowed(frozenset(keys.column(name).unique().to_pylist())) for name in side.keys}
+    rows = select_table(snapshot, table, allowed, columns, 4 * keys.num_rows + 1000)
+    rows = snapshot.match(table, side.keys, keys, columns) if rows is None else having(rows, keys)
     rows = rows.filter(pc.is_valid(rows.column("region")))
     return rows.select(list(side.keys)), Regions(rows.column("region").to_pylist())

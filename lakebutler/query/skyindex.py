@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.lake.select import Allowed, select_table
+from lakebutler.query.keysets import distinct
 from lakebutler.query.regions import Regions
 from lakebutler.registry.overlaps import CELL_LEVEL, index_level, known_rows, overlap_schema, pieces
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["index_table", "near"]
 
-Key = tuple[Any, ...]
 _kept: dict[Any, Any] = {}
 _FEW = 100
 """Regions that are covered one by one."""
@@ -31,7 +31,7 @@ def near(
     regions: Regions,
     allowed: Mapping[str, Allowed],
     most: int,
-) -> list[Key] | None:
+) -> pa.Table | None:
     """Find records that may overlap one of some regions.
 
     Parameters
@@ -49,7 +49,7 @@ def near(
 
     Returns
     -------
-    keys : `list` [`tuple`] or `None`
+    keys : `pyarrow.Table` or `None`
         Keys of the records, each once; `None` if there is more to read.
     """
     wanted = _cover(regions, index_level(snapshot))
@@ -63,8 +63,7 @@ def near(
             return None
     else:
         table = index_table(snapshot, element)
-    found = _hit(table, wanted).select(list(names))
-    return list(dict.fromkeys(zip(*(column.to_pylist() for column in found.columns), strict=True)))
+    return distinct(_hit(table, wanted).select(list(names)))
 
 
 def _cover(regions: Regions, level: int) -> dict[int, list[tuple[int, int]] | None]:
