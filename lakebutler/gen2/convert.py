@@ -13,10 +13,11 @@ from lakebutler.butler.butler import Butler
 from lakebutler.config import has_repository
 from lakebutler.errors import StorageError, known_names
 from lakebutler.gen2.options import MODES, Options
-from lakebutler.gen2.plan import Plan, make_plan
+from lakebutler.gen2.parts import Plan
+from lakebutler.gen2.plan import make_plan
 from lakebutler.gen2.report import Report
 from lakebutler.gen2.sites import find_sites, walk_site
-from lakebutler.gen2.skymaps import find_grid
+from lakebutler.gen2.skymaps import SkyMaps
 from lakebutler.gen2.write import Written, write_plan
 from lakebutler.lake.collector import collector_paused
 from lakebutler.progress import NullProgress, Progress
@@ -82,7 +83,7 @@ def plan_gen2(
             hint=known_names(chosen.transfer, MODES, what="modes"),
         )
     begin = time.process_time()
-    grid = find_grid(chosen.skymap, butler)
+    skymaps = SkyMaps(chosen.skymap, butler)
     sites = find_sites(source, chosen)
     spent["find"] = time.process_time() - begin
     begin = time.process_time()
@@ -97,7 +98,7 @@ def plan_gen2(
     spent["walk"] = time.process_time() - begin
     begin = time.process_time()
     with collector_paused():
-        plan = make_plan(sites, chosen, grid, Report(os.path.realpath(source)))
+        plan = make_plan(sites, chosen, skymaps, Report(os.path.realpath(source)))
     spent["translate"] = time.process_time() - begin
     return plan
 

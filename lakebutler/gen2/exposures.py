@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Exposures and visits, from registries and headers.
+"""Exposures, from registries and headers.
 
 A registry knows every exposure, but not all about it, and what it has was copied from
 headers by programs of their time.  So one header of each exposure is read as well; what
@@ -17,7 +17,7 @@ from lakebutler.errors import ButlerError, InstrumentError
 from lakebutler.gen2.registry import RawRows
 from lakebutler.gen2.translate import Filters
 from lakebutler.gen2.validity import parse_time
-from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS, Camera
+from lakebutler.instruments.cameras.camera import Camera
 from lakebutler.instruments.headers.file import FileResult
 from lakebutler.instruments.headers.observation import (
     Observation,
@@ -28,7 +28,7 @@ from lakebutler.instruments.headers.observation import (
 )
 from lakebutler.instruments.headers.parallel import read_files
 
-__all__ = ["Difference", "Exposures", "registry_exposures", "tai_of", "visit_records"]
+__all__ = ["Difference", "Exposures", "registry_exposures", "tai_of"]
 
 _NEAR = 1_000_000_000
 """Times that differ by less than a second are the same."""
@@ -150,43 +150,6 @@ class Exposures:
             "group": [group_record(o) for o in groups.values()],
             "exposure": [exposure_record(o) for o in observations],
         }
-
-
-def visit_records(observations: Iterable[Observation]) -> dict[str, list[dict[str, Any]]]:
-    """Make the records of visits of one exposure each, as the old repositories had them.
-
-    Parameters
-    ----------
-    observations : iterable of `Observation`
-        One for each exposure.
-
-    Returns
-    -------
-    records : `dict`
-        Values by element; without regions.
-    """
-    visits, definitions, memberships = [], [], []
-    for o in observations:
-        exposure = exposure_record(o)
-        same = (
-            "instrument",
-            "physical_filter",
-            "day_obs",
-            "seq_num",
-            "exposure_time",
-            "target_name",
-            "observation_reason",
-            "science_program",
-            "azimuth",
-            "zenith_angle",
-            "timespan",
-        )
-        visits.append({"id": o.exposure_id, "name": o.obs_id, **{name: exposure[name] for name in same}})
-        definitions.append({"instrument": o.instrument, "exposure": o.exposure_id, "visit": o.exposure_id})
-        memberships.append(
-            {"instrument": o.instrument, "visit": o.exposure_id, "visit_system": VISIT_SYSTEMS["one-to-one"]}
-        )
-    return {"visit": visits, "visit_definition": definitions, "visit_system_membership": memberships}
 
 
 def _shown(name: str, value: Any) -> str:

@@ -45,7 +45,10 @@ class Options:
     visits, detectors, tracts : `frozenset` [`int`] or `None`
         Only these.
     skymap : `str` or `None`
-        Name of a skymap that is registered, or a file that describes one.
+        Name of a skymap, a file that describes one, or ``NAME=FILE``.
+    define_visits : `bool`
+        Define visits of all exposures of the sky, with regions; else only those that files
+        name, without.
     filters : mapping
         Name of a filter or band here, by the name in the old repository.
     reruns : `tuple` [`str`]
@@ -71,6 +74,7 @@ class Options:
     detectors: frozenset[int] | None = None
     tracts: frozenset[int] | None = None
     skymap: str | None = None
+    define_visits: bool = True
     filters: Mapping[str, str] = field(default_factory=dict)
     reruns: tuple[str, ...] = ("*",)
     parents: bool = True

@@ -6,12 +6,10 @@ The same plan is behind a dry run and the real one: their numbers cannot differ.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from lakebutler.errors import RepositoryFormatError
 from lakebutler.gen2 import names
 from lakebutler.gen2.calibrations import (
     Certified,
@@ -22,81 +20,30 @@ from lakebutler.gen2.calibrations import (
     match_rows,
     rows_of_paths,
 )
+from lakebutler.gen2.chains import make_chains
 from lakebutler.gen2.dataset_types import Role, TypePlan
-from lakebutler.gen2.exposures import Exposures, registry_exposures, visit_records
+from lakebutler.gen2.exposures import Exposures, registry_exposures
 from lakebutler.gen2.options import Options
-from lakebutler.gen2.refcats import level_of_config, level_of_pixels
+from lakebutler.gen2.parts import Part, Plan
+from lakebutler.gen2.refcats import part_catalogues
 from lakebutler.gen2.report import CONVERTED, IGNORED, PRUNED, SKIPPED, UNRECOGNISED, Report, TypeCount
-from lakebutler.gen2.sites import Site, Sites
-from lakebutler.gen2.skymaps import PatchGrid
+from lakebutler.gen2.sites import Site, Sites, skymap_files
+from lakebutler.gen2.skymaps import PatchGrid, SkyMaps
 from lakebutler.gen2.translate import Filters, Translated, Translator, first_of_each
 from lakebutler.gen2.units import with_units
+from lakebutler.gen2.visits import plan_visits
 from lakebutler.instruments.cameras.register import instrument_records, raw_run_name
+from lakebutler.instruments.skymaps.register import SKYMAP_RUN
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Part", "Plan", "make_plan"]
+__all__ = ["make_plan"]
 
 _NOT_CURATED = "written from curated data instead; --curated converts it"
 
 
-@dataclass
-class Part:
-    """Datasets of one type in one repository.
-
-    Attributes
-    ----------
-    name, dimensions, storage_class : `str`, `tuple` [`str`], `str`
-        The dataset type.
-    is_calibration : `bool`
-        Whether it can be certified.
-    formatter : `str`
-        What reads its files.
-    root : `str`
-        Where the paths begin.
-    table : `pyarrow.Table`
-        Columns ``path``, ``run``, the dimensions, and maybe ``unit``.
-    certified : `Certified`
-        Validity ranges.
-    """
-
-    name: str
-    dimensions: tuple[str, ...]
-    storage_class: str
-    formatter: str
-    root: str
-    table: pa.Table
-    is_calibration: bool = False
-    certified: Certified = field(default_factory=Certified)
-
-
-@dataclass
-class Plan:
-    """All that is to be written.
-
-    Attributes
-    ----------
-    records : `dict` [`str`, `list` [`dict`]]
-        Dimension records by element.
-    parts : `list` [`Part`]
-        Datasets.
-    chains : `dict` [`str`, `tuple` [`str`]]
-        Chains with their children.
-    calibrations : `str`
-        The collection in which calibrations are certified.
-    report : `Report`
-        What becomes of every file.
-    """
-
-    report: Report
-    calibrations: str
-    records: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    parts: list[Part] = field(default_factory=list)
-    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def make_plan(sites: Sites, options: Options, grid: PatchGrid | None, report: Report) -> Plan:
+def make_plan(sites: Sites, options: Options, skymaps: SkyMaps, report: Report) -> Plan:
     """Work out all that is to be written.
 
     Parameters
@@ -105,8 +52,8 @@ def make_plan(sites: Sites, options: Options, grid: PatchGrid | None, report: Re
         Repositories that were walked.
     options : `Options`
         What the user decided.
-    grid : `PatchGrid` or `None`
-        The skymap.
+    skymaps : `SkyMaps`
+        What is known of skymaps.
     report : `Report`
         Takes what becomes of every file.
 
@@ -124,24 +71,26 @@ def make_plan(sites: Sites, options: Options, grid: PatchGrid | None, report: Re
     ConflictingDefinitionError
         Raised for validity ranges that the user forbids.
     """
-    return _Planner(sites, options, grid, report).run()
+    return _Planner(sites, options, skymaps, report).run()
 
 
 class _Planner:
     """Works out one conversion."""
 
-    def __init__(self, sites: Sites, options: Options, grid: PatchGrid | None, report: Report) -> None:
+    def __init__(self, sites: Sites, options: Options, skymaps: SkyMaps, report: Report) -> None:
         self.sites = sites
         self.options = options
-        self.grid = grid
+        self.skymaps = skymaps
         self.report = report
         self.camera = sites.camera
         self.filters = Filters(self.camera, options.filters)
-        self.translator = Translator(self.camera, options, self.filters, grid)
+        self.translator = Translator(self.camera, options, self.filters)
         self.plan = Plan(report, names.calib_collection(self.camera.name, options.label))
         self.runs: dict[str, dict[str, None]] = {}
         self.exposures = Exposures()
-        self.used: dict[str, set[int]] = {"exposure": set(), "visit": set(), "tract": set()}
+        self.used: dict[str, set[int]] = {"exposure": set(), "visit": set()}
+        self.grids: dict[str, PatchGrid | None] = {}
+        self.tracts: dict[str, tuple[PatchGrid, set[int]]] = {}
 
     def run(self) -> Plan:
         """Work it out."""
@@ -158,7 +107,8 @@ class _Planner:
         for site in self.sites.sites:
             self._account(site)
         self._records()
-        self._chains()
+        certified = any(part.certified.positions for part in self.plan.parts)
+        self.plan.chains = make_chains(self.sites, self.runs, self.plan.calibrations if certified else None)
         self.report.note(self.filters.notes())
         return self.plan
 
@@ -202,25 +152,36 @@ class _Planner:
             return
         if plan.template.catches_all:
             plan, table = _from_registry(site, plan, table)
-        if "skymap" in plan.constants and self.grid is None:
-            raise RepositoryFormatError(
-                f"{site.root} has files of {plan.name}, which are of tracts, and no skymap is named",
-                hint="--skymap NAME of one that is registered, or --skymap FILE; --without leaves types out",
-            )
-        found = self.translator.translate(plan, table)
+        grid = self._grid(site, plan) if "skymap" in plan.constants else None
+        found = self.translator.translate(plan, table, grid)
         skipped = list(found.skipped)
         if plan.template.unit_key is not None or (self.exposures.units and plan.role == Role.RAW):
             found = with_units(
                 found, site.root, self.camera, self.exposures, self.sites.raws, self.options, skipped
             )
         if plan.role == Role.REFCAT:
-            done = self._refcats(site, found, skipped)
+            key = next(k for k in plan.template.keys if site.layout.rules["keys"].get(k) == "name")
+            done = part_catalogues(site.root, found, f"_{key}", skipped, self.report)
+            if done:
+                self.runs.setdefault(site.root, {})[names.REFCAT_RUN] = None
         else:
             matches = self._matches(site, found)
             done = [self._finish(site, found, matches, skipped)]
+        if grid is not None and done[0].table.num_rows:
+            used = self.tracts.setdefault(grid.name, (grid, set()))[1]
+            used.update(done[0].table.column("tract").unique().to_pylist())
         for part in done:
             self.plan.parts.append(part)
         self._count(site, plan, files, done, skipped)
+
+    def _grid(self, site: Site, plan: TypePlan) -> PatchGrid:
+        """Find the skymap of a repository, once."""
+        if site.root not in self.grids:
+            self.grids[site.root] = self.skymaps.of_files(skymap_files(site))
+        grid = self.grids[site.root]
+        if grid is None:
+            raise self.skymaps.unknown(site.root, plan.name)
+        return grid
 
     def _refusal(self, plan: TypePlan) -> str:
         if plan.refused:
@@ -306,45 +267,6 @@ class _Planner:
             run = f"{names.output_chain(camera, site.name)}/direct"
         return pa.repeat(pa.scalar(run, pa.string()), n)
 
-    def _refcats(self, site: Site, found: Translated, skipped: list[tuple[str, str]]) -> list[Part]:
-        """Part the files of reference catalogues by catalogue; each is a type of its own."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        key = next(k for k in found.plan.template.keys if site.layout.rules["keys"].get(k) == "name")
-        parts = []
-        for name in sorted(found.table.column(f"_{key}").unique().to_pylist()):
-            table = found.table.filter(pc.equal(found.table.column(f"_{key}"), name))
-            directory = os.path.dirname(table.column("path")[0].as_py())
-            level, why = level_of_config(f"{site.root}/{directory}/config.py")
-            told = level_of_pixels(table.column("htm").to_pylist()) if level is None else level
-            if told is None or "not HTM" in why:
-                skipped += [
-                    (path, why or "no level fits its pixels") for path in table.column("path").to_pylist()
-                ]
-                continue
-            if level is None:
-                self.report.note([f"{name}: {why}; its pixels are of level {told}"])
-            good = pc.and_(
-                pc.greater_equal(table.column("htm"), 8 * 4**told), pc.less(table.column("htm"), 16 * 4**told)
-            )
-            bad = table.filter(pc.invert(good)).column("path").to_pylist()
-            skipped += [(path, f"no pixel of level {told}") for path in bad]
-            table = table.filter(good)
-            column = table.column("htm")
-            dimension = f"htm{told}"
-            run = pa.repeat(pa.scalar(names.REFCAT_RUN), table.num_rows)
-            table = pa.table({"path": table.column("path"), dimension: column, "run": run})
-            first, others = first_of_each(table, [dimension])
-            skipped += [(path, "the same pixel twice") for path in others.column("path").to_pylist()]
-            self.runs.setdefault(site.root, {})[names.REFCAT_RUN] = None
-            plan = found.plan
-            kind = names.type_name(name)
-            if kind != name:
-                self.report.note([f"the reference catalogue {name} becomes the dataset type {kind}"])
-            parts.append(Part(kind, (dimension,), plan.storage_class, plan.formatter, site.root, first))
-        return parts
-
     def _use(self, table: pa.Table) -> None:
         for dimension, used in self.used.items():
             if dimension in table.column_names:
@@ -394,41 +316,24 @@ class _Planner:
         numbers = self.used["exposure"] | self.used["visit"]
         if numbers:
             records.update(self.exposures.records(numbers))
-        if self.used["visit"]:
-            records.update(visit_records(self.exposures.known[n] for n in sorted(self.used["visit"])))
-        if self.grid is not None:
-            records.update(self.grid.records(self.used["tract"]))
-
-    def _chains(self) -> None:
-        """Chain each repository with its parents, and all that a user starts with."""
-        camera, chains = self.camera.name, self.plan.chains
-        certified = any(part.certified.positions for part in self.plan.parts)
-        shared = [self.plan.calibrations] if certified else []
-        if certified and self.options.label:
-            chains[f"{camera}/calib"] = (self.plan.calibrations,)
-        runs_of = {root: _outputs(runs, camera) for root, runs in self.runs.items()}
-        every = [run for runs in runs_of.values() for run in runs]
-        common = [run for run in (raw_run_name(self.camera), names.REFCAT_RUN, "masks") if run in every]
-        if names.REFCAT_RUN in every:
-            chains[names.REFCATS] = (names.REFCAT_RUN,)
-        common = [names.REFCATS if run == names.REFCAT_RUN else run for run in common]
-        umbrella: list[str] = []
-        for site in self.sites.sites:
-            own = names.output_chain(camera, site.name)
-            searched = [site.root, *site.parents]
-            outputs = [r for root in searched for r in runs_of.get(root, ()) if r.endswith("/direct")]
-            if f"{own}/direct" not in outputs:
-                continue
-            chains[own] = tuple(dict.fromkeys([*outputs, *common, *shared]))
-            if site is self.sites.sites[0]:
-                umbrella = outputs
-        everything = dict.fromkeys([*common, *umbrella, *shared])
-        if everything:
-            chains[names.defaults(camera)] = tuple(everything)
-
-
-def _outputs(runs: Mapping[str, None], camera: str) -> list[str]:
-    return [run for run in runs if not run.startswith(f"{camera}/calib/")]
+            visits = plan_visits(
+                self.camera,
+                records["exposure"],
+                self.used["visit"],
+                all_of_sky=self.options.define_visits,
+            )
+            have = {row["id"] for row in records["visit_system"]}
+            records["visit_system"] += [r for r in visits.system_records() if r["id"] not in have]
+            self.plan.visits = visits
+            self.report.note(visits.notes)
+        for grid, tracts in self.tracts.values():
+            for element, values in grid.records(tracts).items():
+                records.setdefault(element, []).extend(values)
+            if grid.definition is not None and not grid.registered:
+                self.plan.skymaps[grid.name] = grid.definition
+            if grid.definition is not None:
+                self.runs.setdefault(self.sites.sites[0].root, {})[SKYMAP_RUN] = None
+        self.report.note(self.skymaps.notes)
 
 
 def _from_registry(site: Site, plan: TypePlan, table: pa.Table) -> tuple[TypePlan, pa.Table]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lakebutler.errors import RepositoryFormatError
@@ -28,7 +29,10 @@ from lakebutler.gen2.walk import Walked, walk
 from lakebutler.instruments.cameras.camera import Camera
 from lakebutler.instruments.cameras.find import load_camera
 
-__all__ = ["Site", "Sites", "find_sites", "walk_site"]
+__all__ = ["Site", "Sites", "find_sites", "skymap_files", "walk_site"]
+
+_CONFIGS = "config"
+_SKYMAP_CONFIG = re.compile(r"\w*[mM]ake\w*SkyMap\w*\.py")
 
 
 @dataclass
@@ -124,6 +128,33 @@ def find_sites(root: str | os.PathLike[str], options: Options) -> Sites:
     for repository in repositories:
         found.notes += repository.notes
     return found
+
+
+def skymap_files(site: Site) -> Iterator[str]:
+    """Find the files that may tell the skymap of a repository: its own first, then its parents'.
+
+    Parameters
+    ----------
+    site : `Site`
+        The repository.
+
+    Yields
+    ------
+    path : `str`
+        A pickle of a skymap, or the configuration of what made one.
+    """
+    pickles = [
+        template.path
+        for (_, name), template in sorted(site.layout.templates.items())
+        if name.endswith("_skyMap") and not template.keys
+    ]
+    for root in (site.root, *site.parents):
+        yield from (path for name in pickles if os.path.isfile(path := f"{root}/{name}"))
+        try:
+            names = sorted(os.listdir(f"{root}/{_CONFIGS}"))
+        except OSError:
+            continue
+        yield from (f"{root}/{_CONFIGS}/{name}" for name in names if _SKYMAP_CONFIG.fullmatch(name))
 
 
 def _own_name(root: str, is_top: bool, names: set[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.errors import InstrumentError, known_names
@@ -153,15 +154,12 @@ class Translator:
         What is wanted.
     filters : `Filters`
         Names of filters.
-    grid : `PatchGrid` or `None`
-        The skymap.
     """
 
-    def __init__(self, camera: Camera, options: Options, filters: Filters, grid: PatchGrid | None) -> None:
+    def __init__(self, camera: Camera, options: Options, filters: Filters) -> None:
         self.camera = camera
         self.options = options
         self.filters = filters
-        self.grid = grid
         self.exposures: Mapping[int, object] = {}
         self._by_dimension: dict[str, Callable[[str], Value]] = {
             "exposure": self._exposure,
@@ -169,12 +167,11 @@ class Translator:
             "detector": self._detector,
             "physical_filter": lambda text: (self.filters.physical(text), ""),
             "band": lambda text: (self.filters.band(text), ""),
-            "tract": self._tract,
             "htm": _integer,
             "subfilter": _integer,
         }
 
-    def translate(self, plan: TypePlan, table: pa.Table) -> Translated:
+    def translate(self, plan: TypePlan, table: pa.Table, grid: PatchGrid | None = None) -> Translated:
         """Translate the data IDs of files.
 
         Parameters
@@ -183,6 +180,8 @@ class Translator:
             Their type.
         table : `pyarrow.Table`
             Their paths and keys.
+        grid : `PatchGrid`, optional
+            Their skymap, where they have tracts.
 
         Returns
         -------
@@ -200,14 +199,15 @@ class Translator:
                 continue  # the unit tells it
             source = table.column(key).combine_chunks()
             if dimension == "patch":
-                values, why = self._patches(table.column(plan.keys["tract"]).combine_chunks(), source)
+                values, why = _patches(table.column(plan.keys["tract"]).combine_chunks(), source, grid)
             else:
-                values, why = spread(source, self._by_dimension[dimension], _type_of(dimension))
+                find = partial(self._tract, grid) if dimension == "tract" else self._by_dimension[dimension]
+                values, why = spread(source, find, _type_of(dimension))
             columns[dimension] = values
             if why.null_count < n:
                 reasons.append((values, why))
         for dimension, value in plan.constants.items():
-            known = self.grid.name if dimension == "skymap" and self.grid is not None else value
+            known = grid.name if dimension == "skymap" and grid is not None else value
             columns[dimension] = pa.repeat(pa.scalar(known, _type_of(dimension)), n)
         for key in plan.template.keys:
             columns[f"_{key}"] = table.column(key).combine_chunks()
@@ -245,33 +245,32 @@ class Translator:
             return None, "not selected"
         return value, ""
 
-    def _tract(self, text: str) -> Value:
+    def _tract(self, grid: PatchGrid | None, text: str) -> Value:
         value, why = _integer(text)
         if value is None:
             return None, why
         if self.options.tracts is not None and value not in self.options.tracts:
             return None, "not selected"
-        if self.grid is not None and not self.grid.has_tract(value):
-            return None, f"the skymap {self.grid.name!r} has no tract {value}"
-        return value, ""
+        why = "" if grid is None else grid.refusal(value)
+        return (None, why) if why else (value, "")
 
-    def _patches(self, tracts: pa.Array, patches: pa.Array) -> tuple[pa.Array, pa.Array]:
-        import pyarrow as pa
-        import pyarrow.compute as pc
 
-        grid = self.grid
+def _patches(tracts: pa.Array, patches: pa.Array, grid: PatchGrid | None) -> tuple[pa.Array, pa.Array]:
+    """Number patches, which their names tell together with their tracts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-        def find(text: str) -> Value:
-            tract, _, patch = text.partition("/")
-            x, _, y = patch.partition(",")
-            if grid is None or not (x.isdigit() and y.isdigit()):
-                return None, f"{patch!r} is no patch"
-            found = grid.patch(int(tract), int(x), int(y))
-            if found is None:
-                return None, f"tract {tract} of the skymap {grid.name!r} has no patch {patch}"
-            return found, ""
+    def find(text: str) -> Value:
+        tract, _, patch = text.partition("/")
+        x, _, y = patch.partition(",")
+        if grid is None or not (x.isdigit() and y.isdigit()):
+            return None, f"{patch!r} is no patch"
+        found = grid.patch(int(tract), int(x), int(y))
+        if found is None:
+            return None, f"tract {tract} of the skymap {grid.name!r} has no patch {patch}"
+        return found, ""
 
-        return spread(pc.binary_join_element_wise(tracts, patches, "/"), find, pa.int64())
+    return spread(pc.binary_join_element_wise(tracts, patches, "/"), find, pa.int64())
 
 
 def spread(column: pa.Array, translate: Callable[[str], Value], kind: Any) -> tuple[pa.Array, pa.Array]:

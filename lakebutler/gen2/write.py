@@ -11,14 +11,20 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.butler.exchange.import_bundle import Bundle, Collection, dataset_table, member_table
+from lakebutler.butler.exchange.import_bundle import (
+    Bundle,
+    Collection,
+    dataset_table,
+    member_table,
+    merge_plain,
+)
 from lakebutler.butler.exchange.import_files import Target, commit_batch, make_refs
 from lakebutler.butler.exchange.import_merge import find_present, merge
 from lakebutler.butler.exchange.import_migrate import to_records
-from lakebutler.butler.pending import Batch, Pending
+from lakebutler.butler.pending import Batch
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
@@ -26,15 +32,19 @@ from lakebutler.datasets.file_dataset import FileDataset
 from lakebutler.datastore.paths import file_uri
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import StorageError
-from lakebutler.gen2.plan import Part, Plan
+from lakebutler.gen2.parts import Part, Plan
 from lakebutler.gen2.report import Report
 from lakebutler.gen2.resume import Leftovers
 from lakebutler.ids import DatasetIdGenEnum, make_dataset_ids, run_timestamp
+from lakebutler.instruments.skymaps.register import register_skymap
+from lakebutler.instruments.visits.changes import VisitChanges
+from lakebutler.instruments.visits.report import VisitStatus
+from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.progress import Progress
 from lakebutler.registry.dataset_rows import FileRow
-from lakebutler.registry.registry import Registry
 from lakebutler.registry.schema import DatasetLayout, dataset_layout
+from lakebutler.registry.session import Build
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,12 +78,15 @@ class Written:
         Files that an earlier, interrupted conversion had brought in.
     report_run : `str` or `None`
         Run with the report; `None` if nothing was to be done.
+    visits_differ : `int`
+        Visits that are registered otherwise, and stay so.
     """
 
     datasets: int
     present: int
     resumed: int = 0
     report_run: str | None = None
+    visits_differ: int = 0
 
 
 @dataclass
@@ -121,8 +134,9 @@ class _Writer:
     """Writes one plan."""
 
     def __init__(self, butler: Butler, plan: Plan, transfer: str, progress: Progress) -> None:
+        self.butler = butler
         self.repository = butler.repository
-        self.registry = Registry(self.repository.session, self.repository.universe)
+        self.registry = butler._registry
         self.plan = plan
         self.transfer = transfer
         self.progress = progress
@@ -137,17 +151,51 @@ class _Writer:
         self._plain()
         rows = self._rows()
         total = sum(one.table.num_rows for one in rows)
-        records, universe = self.registry.records, self.registry.universe
+        visits = self.plan.visits
+        changes = visits.changes(self.registry.universe) if visits and visits.definitions else None
         with session.held() as snapshot:
             new = self._bring(snapshot, rows)
-            if not new and merge(self.bundle, records, universe)(snapshot) is None:
-                return Written(0, total)
+            if not new and not self.plan.skymaps and self._build(changes)(snapshot) is None:
+                return Written(0, total, visits_differ=_differing(changes))
         run = self._report(self.plan.report)
-        target = Target(self.repository, self.registry, Pending(self.repository.datastore, self.registry))
+        self._commit(self._build(changes))
+        return Written(new, total - new, self.brought.resumed, run, _differing(changes))
+
+    def _commit(self, build: Build) -> None:
+        """Commit all of it at once, skymaps too."""
+        target = Target(self.repository, self.registry, self.butler._pending)
         batch = Batch(self.brought.refs, self.brought.files, self.brought.written)
         message = f"converted from {self.plan.report.source}"
-        commit_batch(target, merge(self.bundle, records, universe), batch, _OP, message)
-        return Written(new, total - new, self.brought.resumed, run)
+        if not self.plan.skymaps:
+            commit_batch(target, build, batch, _OP, message)
+            return
+        with self.butler.transaction(message=message):
+            for name, definition in self.plan.skymaps.items():
+                register_skymap(self.butler, name, definition, progress=self.progress)
+            commit_batch(target, build, batch, _OP, message)
+
+    def _build(self, changes: VisitChanges | None) -> Build:
+        """Add records, then visits, then what is of visits."""
+        records, universe = self.registry.records, self.registry.universe
+        if changes is None:
+            return merge(self.bundle, records, universe)
+        rest = replace(self.bundle, records={})
+        steps = (
+            merge_plain(self.bundle, records, universe),
+            changes.build,
+            merge(rest, records, universe),
+        )
+
+        def build(snapshot: Snapshot) -> Change | None:
+            whole, working = Change(), snapshot
+            for step in steps:
+                change = step(working)
+                if change is not None:
+                    whole.extend(change)
+                    working = snapshot.apply(whole)
+            return whole or None
+
+        return build
 
     # ---------------------------------------------------------------------- rows
 
@@ -294,6 +342,10 @@ class _Writer:
             self.brought.files.append(FileRow._make(record))
             self.bundle.add_table("datasets", layout, _with_rows(table, [FileRow._make(record)]))
         return run
+
+
+def _differing(changes: VisitChanges | None) -> int:
+    return sum(r.status is VisitStatus.CONFLICT for r in changes.reports) if changes else 0
 
 
 def _type_of(part: Part, universe: Any) -> DatasetType:

@@ -128,7 +128,7 @@ def test_g11_patches_need_the_skymap(hsc: Callable[..., Path], tmp_path: Path) -
     again = convert_gen2(root, tmp_path / "new", named)
     assert again.written is not None
     assert again.written.datasets == 0, "the skymap that is registered says the same"
-    with pytest.raises(RepositoryFormatError, match="has no skymap 'disk'"):
+    with pytest.raises(RepositoryFormatError, match="there is no skymap 'disk'"):
         convert_gen2(root, tmp_path / "new", Options(headers=False, skymap="disk"))
 
 

@@ -88,7 +88,16 @@ def _names(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 @click.option("--visits", multiple=True, metavar="N,N..M", callback=_numbers, help="Only these visits.")
 @click.option("--detectors", multiple=True, metavar="N,N..M", callback=_numbers, help="Only these detectors.")
 @click.option("--tracts", multiple=True, metavar="N,N..M", callback=_numbers, help="Only these tracts.")
-@click.option("--skymap", metavar="NAME|FILE", help="The skymap of tracts and patches.")
+@click.option(
+    "--skymap",
+    metavar="NAME[=FILE]",
+    help="The skymap of tracts and patches, if the files of ROOT do not tell it, or what it is called.",
+)
+@click.option(
+    "--define-visits/--no-define-visits",
+    default=True,
+    help="Define visits of all exposures of the sky, with their regions.",
+)
 @click.option(
     "--filter",
     "filters",
@@ -166,6 +175,9 @@ def _summarise(done: Conversion) -> None:
         )
     for note in report.notes:
         say(f"note: {note}")
+    if done.written is not None and done.written.visits_differ:
+        differ = counted(done.written.visits_differ, "visit")
+        say(f"{differ} registered otherwise, left so; lakebutler define-visits --update-records")
     if done.written is None:
         say("dry run: nothing was written")
     elif done.written.report_run is None:
