@@ -26,7 +26,7 @@ _SHOWN = 20
 
 @click.command("define-visits", cls=Verb)
 @click.argument("instrument", shell_complete=complete.cameras)
-@collections_option("Only exposures that have raws in these collections.")
+@collections_option("Only exposures with raws in these collections; a camera certified there is used.")
 @where_option("Only exposures for which this holds.")
 @click.option(
     "--update-records/--no-update-records",

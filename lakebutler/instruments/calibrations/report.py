@@ -121,4 +121,5 @@ class CurationReport:
     def __str__(self) -> str:
         tally = Counter(file.status for file in self.files)
         parts = [f"{tally[status]} {status.value}" for status in CuratedStatus if tally[status]]
-        return f"{len(self.files)} files: " + (", ".join(parts) or "nothing to do")
+        files = "1 file" if len(self.files) == 1 else f"{len(self.files)} files"
+        return f"{files}: " + (", ".join(parts) or "nothing to do")

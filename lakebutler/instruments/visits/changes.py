@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.dimensions.arrow import records_to_table, table_to_records
@@ -53,6 +53,8 @@ class VisitChanges:
         The visit systems that the definitions are for.
     footprints : `Footprints` or `None`
         The camera on the sky; `None` if its geometry is not known.
+    own : `Mapping` [`int`, `Footprints`], optional
+        The same by visit, for those at whose time the camera was another one.
     update : `bool`
         Whether registered visits that differ are replaced.
     merge : `bool`
@@ -73,6 +75,7 @@ class VisitChanges:
         definitions: Sequence[VisitDefinition],
         systems: Sequence[int],
         footprints: Footprints | None,
+        own: Mapping[int, Footprints] | None = None,
         *,
         update: bool,
         merge: bool,
@@ -82,6 +85,7 @@ class VisitChanges:
         self.definitions = definitions
         self.systems = frozenset(systems)
         self.footprints = footprints
+        self.own = own or {}
         self.update = update
         self.merge = merge
         self.reports: list[VisitReport] = []
@@ -89,7 +93,8 @@ class VisitChanges:
         self._records: dict[int, dict[str, Any]] = {}
         for visit in definitions:
             pointings = self._pointings(visit)
-            region = footprints.visit_region(pointings) if footprints and pointings else None
+            camera = self.own.get(visit.id, footprints)
+            region = camera.visit_region(pointings) if camera and pointings else None
             self._records[visit.id] = visit_record(visit, instrument, region)
 
     def _pointings(self, visit: VisitDefinition) -> list[Pointing]:
@@ -217,35 +222,55 @@ class VisitChanges:
         }
 
     def _detector_regions(self, snapshot: Snapshot, visits: Sequence[VisitDefinition]) -> pyarrow.Table:
-        import numpy as np
         import pyarrow as pa
 
-        footprints = self.footprints
-        placed = [(v.id, p) for v in visits if (p := self._pointings(v))] if footprints else []
+        placed: dict[Footprints, list[tuple[int, list[Pointing]]]] = {}
+        for visit in visits:
+            camera, pointings = self.own.get(visit.id, self.footprints), self._pointings(visit)
+            if camera is not None and pointings:
+                placed.setdefault(camera, []).append((visit.id, pointings))
         where = {"instrument": self.instrument}
         known = snapshot.distinct(dimension_table("detector"), "detector", where)
-        detectors = footprints.detectors if footprints else ()
-        picked = [i for i, number in enumerate(detectors) if number in known]
+        if not placed:
+            return _region_table(self.instrument, [], [], pa.chunked_array([], pa.binary()))
+        return pa.concat_tables([self._regions_of(camera, pairs, known) for camera, pairs in placed.items()])
+
+    def _regions_of(
+        self, camera: Footprints, placed: Sequence[tuple[int, list[Pointing]]], known: Collection[int]
+    ) -> pyarrow.Table:
+        """Compute the regions of all registered detectors of one camera."""
+        import pyarrow as pa
+
+        picked = [i for i, number in enumerate(camera.detectors) if number in known]
         chunks: list[Any] = []
         for first in range(0, len(placed), _BATCH):
-            assert footprints is not None
             batch = [pointings for _, pointings in placed[first : first + _BATCH]]
             if any(len(set(pointings)) > 1 for pointings in batch):
-                merged = [footprints.merged_regions(pointings) for pointings in batch]
+                merged = [camera.merged_regions(pointings) for pointings in batch]
                 chunks.append(pa.array([row[i] for row in merged for i in picked], pa.binary()))
             else:
-                made = footprints.detector_regions(*zip(*(p[0] for p in batch), strict=True))
+                made = camera.detector_regions(*zip(*(p[0] for p in batch), strict=True))
                 chunks.append(binary_array(made[:, picked]))
-        numbers = np.array([number for number, _ in placed], dtype=np.int64)
-        count = len(numbers) * len(picked)
-        return pa.table(
-            {
-                "instrument": pa.repeat(pa.scalar(self.instrument), count),
-                "detector": np.tile(np.array([detectors[i] for i in picked], dtype=np.int64), len(numbers)),
-                "visit": np.repeat(numbers, len(picked)),
-                "region": pa.chunked_array(chunks, pa.binary()),
-            }
-        )
+        detectors = [camera.detectors[i] for i in picked]
+        regions = pa.chunked_array(chunks, pa.binary())
+        return _region_table(self.instrument, detectors, [number for number, _ in placed], regions)
+
+
+def _region_table(
+    instrument: str, detectors: Sequence[int], visits: Sequence[int], regions: pyarrow.ChunkedArray
+) -> pyarrow.Table:
+    """Give the regions of all detectors in each visit as a table."""
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            "instrument": pa.repeat(pa.scalar(instrument), len(detectors) * len(visits)),
+            "detector": np.tile(np.array(detectors, dtype=np.int64), len(visits)),
+            "visit": np.repeat(np.array(visits, dtype=np.int64), len(detectors)),
+            "region": regions,
+        }
+    )
 
 
 def pointing_of(exposure: Exposure) -> Pointing | None:

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.errors import InstrumentError, known_names
+from lakebutler.instruments.calibrations.certified import CertifiedCameras
 from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS, Camera
 from lakebutler.instruments.cameras.find import load_camera
 from lakebutler.instruments.cameras.register import require_registered
 from lakebutler.instruments.visits.changes import VisitChanges, pointing_of
-from lakebutler.instruments.visits.groups import Exposure, group_exposures, sequence_of
+from lakebutler.instruments.visits.groups import Exposure, VisitDefinition, group_exposures, sequence_of
 from lakebutler.instruments.visits.regions import Footprints
 from lakebutler.instruments.visits.report import VisitsReport
 from lakebutler.progress import NullProgress, Progress
@@ -51,7 +52,9 @@ def define_visits(
     where, bind : `str`, `Mapping`, optional
         Which exposures; default: all of the camera.
     collections : `str` or sequence of `str`, optional
-        Only exposures that have a dataset of type ``raw_name`` there.
+        Only exposures that have a dataset of type ``raw_name`` there.  If one of them
+        holds a ``camera`` that is valid when an exposure begins, regions follow from that
+        one.  Default: all exposures, and cameras in the butler's own collections.
     raw_name : `str`, optional
         That dataset type.
     systems : sequence of `str`, optional
@@ -99,7 +102,8 @@ def define_visits(
     watch.finish()
     watch.start("defining visits", len(definitions))
     footprints = None if camera.focal_plane is None else Footprints(camera, padding_px)
-    if footprints is None:
+    own = _certified(butler, camera.name, collections, definitions, padding_px, notes)
+    if footprints is None and len(own) < len(definitions):
         notes.append(f"the focal-plane geometry of camera {camera.name} is not known: visits have no regions")
     changes = VisitChanges(
         butler.dimensions,
@@ -107,6 +111,7 @@ def define_visits(
         definitions,
         numbers,
         footprints,
+        own,
         update=update_records,
         merge=merge_exposures,
     )
@@ -115,6 +120,36 @@ def define_visits(
     watch.advance(len(definitions))
     watch.finish()
     return VisitsReport(camera.name, tuple(changes.reports), changes.regions, skipped, tuple(notes))
+
+
+def _certified(
+    butler: Butler,
+    instrument: str,
+    collections: str | Sequence[str] | None,
+    definitions: Sequence[VisitDefinition],
+    padding_px: float | None,
+    notes: list[str],
+) -> dict[int, Footprints]:
+    """Find the visits for whose time there is a camera in the collections."""
+    places = butler.collections.defaults if collections is None else collections
+    cameras = CertifiedCameras(butler, instrument, [places] if isinstance(places, str) else places)
+    notes += cameras.notes
+    made: dict[int, Footprints | None] = {}
+    found: dict[int, Footprints] = {}
+    for visit in definitions:
+        camera = cameras.valid_for(visit.exposures[0]["timespan"])
+        if camera is None:
+            continue
+        if id(camera) not in made:
+            made[id(camera)] = None if camera.focal_plane is None else Footprints(camera, padding_px)
+        footprints = made[id(camera)]
+        if footprints is not None:
+            found[visit.id] = footprints
+    if found:
+        count = len({id(footprints) for footprints in found.values()})
+        cameras_used = "a certified camera" if count == 1 else f"{count} certified cameras"
+        notes.append(f"regions of {len(found)} of {len(definitions)} visits follow from {cameras_used}")
+    return found
 
 
 # --------------------------------------------------------------------- checking
