@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from lakebutler import Butler
 from lakebutler.config import has_repository
@@ -17,29 +18,45 @@ from lakebutler.gen2.convert import convert_gen2
 from lakebutler.gen2.options import Options
 
 KILLED = """
-import os, signal, sys
-source, dest, transfer, point = sys.argv[1:]
+import importlib, os, signal, sys
 from lakebutler.gen2.convert import convert_gen2
 from lakebutler.gen2.options import Options
-left = int(point)
-real = {}
-def watch(name):
-    real[name] = getattr(os, name)
-    def act(*args, **kwargs):
-        global left
-        here = args and (isinstance(args[0], (str, bytes)) and str(args[0]).startswith(dest)
-                         or isinstance(args[0], int) and name in ("fsync", "write"))
-        if here:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return real[name](*args, **kwargs)
-    setattr(os, name, act)
-for name in ("open", "write", "fsync", "mkdir", "link", "rename", "replace"):
-    watch(name)
-convert_gen2(source, dest, Options(curated=True, transfer=transfer))
-print("steps", int(point) - left)
+def convert(source, dest, transfer, point):
+    left = point
+    real = {}
+    def watch(name):
+        real[name] = getattr(os, name)
+        def act(*args, **kwargs):
+            nonlocal left
+            here = args and (isinstance(args[0], (str, bytes)) and str(args[0]).startswith(dest)
+                             or isinstance(args[0], int) and name in ("fsync", "write"))
+            if here:
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return real[name](*args, **kwargs)
+        setattr(os, name, act)
+    for name in ("open", "write", "fsync", "mkdir", "link", "rename", "replace"):
+        watch(name)
+    convert_gen2(source, dest, Options(curated=True, transfer=transfer))
+    print("steps", point - left, flush=True)
+    with open(dest + ".modules", "w") as file:
+        file.write(" ".join(sys.modules))
+for line in sys.stdin:
+    source, dest, transfer, point = line.rstrip("\\n").split("\\t")
+    child = os.fork()
+    if not child:
+        try:
+            convert(source, dest, transfer, int(point))
+        finally:
+            os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if os.path.exists(dest + ".modules"):  # loaded once, for all of the children that follow
+        for name in open(dest + ".modules").read().split():
+            importlib.import_module(name) if name != "__main__" else None
+    print("ended", status, flush=True)
 """
+"""Converts in a child for each line that it is given; the child is killed at a step."""
 
 
 def content(dest: Path) -> dict[str, Any]:
@@ -62,35 +79,73 @@ def content(dest: Path) -> dict[str, Any]:
         return found
 
 
-def run(source: Path, dest: Path, transfer: str, point: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", KILLED, str(source), str(dest), transfer, str(point)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+@pytest.fixture
+def killer() -> Iterator[Callable[..., tuple[int, int]]]:
+    """Convert in another process that is killed at a step; gives how it ended, and the steps that it made."""
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def run(source: Path, dest: Path, transfer: str, point: int) -> tuple[int, int]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(f"{source}\t{dest}\t{transfer}\t{point}\n")
+            process.stdin.flush()
+            steps = 0
+            for line in process.stdout:
+                word, number = line.split()
+                if word == "ended":
+                    return int(number), steps
+                steps = int(number)
+            raise AssertionError("the process is gone")
+
+        yield run
+        process.stdin.close()
 
 
-def test_killed_at_ten_points_and_repeated(obs_test: Path, tmp_path: Path) -> None:
-    transfer = "copy"
-    whole = tmp_path / "whole"
-    done = run(obs_test, whole, transfer, 10**9)
-    steps = int(done.stdout.split()[1])
-    assert steps > 10, done.stderr
+def kill_and_repeat(
+    killer: Callable[..., tuple[int, int]], source: Path, place: Path, transfer: str, points: Sequence[float]
+) -> None:
+    """Kill conversions at parts of their steps, and repeat them."""
+    whole = place / "whole"
+    status, steps = killer(source, whole, transfer, 10**9)
+    assert status == 0
+    assert steps > 10
     expected = content(whole)
+    options = Options(curated=True, transfer=transfer)
     resumed = 0
-    for i in range(10):
-        dest = tmp_path / f"killed-{i}"
-        killed = run(obs_test, dest, transfer, 1 + i * (steps - 1) // 9)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    for i, part in enumerate(points):
+        dest = place / f"killed-{i}"
+        status, _ = killer(source, dest, transfer, 1 + int(part * (steps - 1)))
+        assert status == -signal.SIGKILL
         if has_repository(dest):
             with Butler.from_config(dest) as butler:
                 refs = list(butler.registry.queryDatasets("*", collections="*", findFirst=False))
                 assert len(refs) in (0, 6), "all or nothing"
-        again = convert_gen2(obs_test, dest, Options(curated=True, transfer=transfer))
+        again = convert_gen2(source, dest, options)
         assert again.written is not None
         resumed += again.written.resumed
         assert content(dest) == expected, f"killed at {i}"
-        once_more = convert_gen2(obs_test, dest, Options(curated=True, transfer=transfer))
+        once_more = convert_gen2(source, dest, options)
         assert once_more.written is not None
         assert once_more.written.datasets == 0
-    assert resumed > 0, "files that had been copied were found again"
+    assert resumed > 0 or transfer != "copy", "files that had been copied were found again"
+
+
+def test_killed_at_ten_points_and_repeated(
+    killer: Callable[..., tuple[int, int]], obs_test: Path, tmp_path: Path
+) -> None:
+    kill_and_repeat(killer, obs_test, tmp_path, "copy", [i / 9 for i in range(10)])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("transfer", ["copy", "direct", "hardlink", "symlink"])
+def test_killed_at_every_step_and_repeated(
+    killer: Callable[..., tuple[int, int]], obs_test: Path, tmp_path: Path, transfer: str
+) -> None:
+    kill_and_repeat(killer, obs_test, tmp_path, transfer, [i / 99 for i in range(100)])
 
 
 def test_leftovers_that_are_not_whole_are_not_used(
