@@ -22,6 +22,7 @@ _HOMES: dict[str, str] = {
     "CollectionType": "lakebutler.collections.collection",
     "DataCoordinate": "lakebutler.dimensions.coordinate",
     "DatasetAssociation": "lakebutler.datasets.association",
+    "DatasetComponent": "lakebutler.datasets.delegate",
     "DatasetExistence": "lakebutler.butler.existence",
     "DatasetIdGenEnum": "lakebutler.ids",
     "DatasetProvenance": "lakebutler.datasets.provenance",
@@ -36,6 +37,7 @@ _HOMES: dict[str, str] = {
     "FileDataset": "lakebutler.datasets.file_dataset",
     "RegistryDefaults": "lakebutler.butler.defaults",
     "StorageClass": "lakebutler.datasets.storage_class",
+    "StorageClassDelegate": "lakebutler.datasets.delegate",
     "StorageClassFactory": "lakebutler.datasets.storage_class",
     "Timespan": "lakebutler.timespan",
 }

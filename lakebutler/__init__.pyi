@@ -13,6 +13,12 @@ from lakebutler.collections.collection import (
 from lakebutler.datasets.association import DatasetAssociation as DatasetAssociation
 from lakebutler.datasets.dataset_ref import DatasetRef as DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType as DatasetType
+from lakebutler.datasets.delegate import (
+    DatasetComponent as DatasetComponent,
+)
+from lakebutler.datasets.delegate import (
+    StorageClassDelegate as StorageClassDelegate,
+)
 from lakebutler.datasets.file_dataset import FileDataset as FileDataset
 from lakebutler.datasets.provenance import DatasetProvenance as DatasetProvenance
 from lakebutler.datasets.storage_class import (

@@ -235,7 +235,7 @@ class UnsupportedIdGeneratorError(ButlerUserError, ValueError):
 
 
 class DatasetTypeNotSupportedError(ButlerUserError, RuntimeError):
-    """The repository's configuration does not let datasets of this type in."""
+    """The repository's configuration does not let this be done with datasets of this type."""
 
     kind = "dataset_type_not_supported"
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.butler.bulk import find_files
@@ -27,7 +27,7 @@ class DatasetRefURIs(NamedTuple):
     Attributes
     ----------
     primaryURI : `lsst.resources.ResourcePath`
-        The file.
+        The file; `None` for a dataset in parts.
     componentURIs : `dict` [`str`, `lsst.resources.ResourcePath`]
         Files of components that are stored one by one.
     """
@@ -77,16 +77,33 @@ class LocatingButler(FindingButler):
         ------
         DatasetNotFoundError
             Raised if there is no such dataset and ``predict`` is false.
+        DatasetTypeNotSupportedError
+            Raised if the dataset is in parts, each in a file; it is a `RuntimeError`.
         """
+        return self._datastore.uri(
+            *self._located(datasetRefOrType, dataId, collections, kwargs, predict=predict, run=run)
+        )
+
+    def _located(
+        self,
+        datasetRefOrType: DatasetRef | DatasetType | str,
+        dataId: DataId,
+        collections: str | Sequence[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        predict: bool,
+        run: str | None,
+    ) -> tuple[DatasetRef, FileRecord | None]:
+        """A dataset and its record; `None` if it is only predicted."""
         try:
             ref, file = self._found(datasetRefOrType, dataId, collections, None, kwargs)
             if file is not None or not predict:
-                return self._datastore.uri(ref, self._record(ref, file))
+                return ref, self._record(ref, file)
         except DatasetNotFoundError:
             if not predict:
                 raise
         if isinstance(datasetRefOrType, DatasetRef):
-            return self._datastore.uri(datasetRefOrType, None)
+            return datasetRefOrType, None
         kind = self._registry.dataset_type(datasetRefOrType)
         exact = self._resolve(kind, dataId, kwargs)[0]
         target = run or self.run
@@ -94,7 +111,7 @@ class LocatingButler(FindingButler):
             from lakebutler.errors import NoDefaultCollectionError
 
             raise NoDefaultCollectionError("cannot predict an address without a run", hint="pass run=")
-        return self._datastore.uri(DatasetRef(kind, exact, run=target), None)
+        return DatasetRef(kind, exact, run=target), None
 
     def getURIs(
         self,
@@ -115,10 +132,8 @@ class LocatingButler(FindingButler):
             ``primaryURI``, the file, and ``componentURIs``, those of components
             that are stored one by one; can be unpacked into the two.
         """
-        place = self.getURI(
-            datasetRefOrType, dataId, predict=predict, collections=collections, run=run, **kwargs
-        )
-        return DatasetRefURIs(place, {})
+        located = self._located(datasetRefOrType, dataId, collections, kwargs, predict=predict, run=run)
+        return DatasetRefURIs(*self._datastore.uris(*located))
 
     def get_many_uris(
         self, refs: Iterable[DatasetRef], predict: bool = False, allow_missing: bool = False
@@ -149,9 +164,9 @@ class LocatingButler(FindingButler):
         result: dict[DatasetRef, DatasetRefURIs] = {}
         for ref, file in zip(given, find_files(self._registry, given), strict=True):
             if file is not None:
-                result[ref] = DatasetRefURIs(self._datastore.uri(ref, FileRecord._make(file)), {})
+                result[ref] = DatasetRefURIs(*self._datastore.uris(ref, FileRecord._make(file)))
             elif predict:
-                result[ref] = DatasetRefURIs(self._datastore.uri(ref, None), {})
+                result[ref] = DatasetRefURIs(*self._datastore.uris(ref, None))
             elif not allow_missing:
                 self._record(ref, self._registry.file_of(ref))  # says what is missing
         return result

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.datasets.stored_parts import paths_of
 from lakebutler.datastore.datastore import Datastore
 from lakebutler.datastore.paths import stored_path_problem
 from lakebutler.errors import CommitUnknownError, RepositoryError, StorageError
@@ -54,7 +55,8 @@ class Batch:
         if not self.skipped:
             return set()
         skipped = {ref.id for ref in self.skipped}
-        used = {file.path for ref, file in zip(self.refs, self.files, strict=True) if ref.id not in skipped}
+        kept = zip(self.refs, self.files, strict=True)
+        used = set(paths_of(file.path for ref, file in kept if ref.id not in skipped and file.path))
         return {path for path in self.written if path not in used}
 
     def witnesses(self) -> Iterator[tuple[DatasetRef, FileRow]]:

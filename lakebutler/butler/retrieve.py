@@ -48,7 +48,7 @@ def retrieve_artifacts(
     datastore : `Datastore`
         Where the files are.
     found : iterable of `tuple` [`DatasetRef`, `FileRecord`]
-        The datasets, each with its file; a file with several datasets comes once.
+        The datasets, each with its file, or files; a file with several datasets comes once.
     destination : `str` or path-like
         A directory, made if need be, or the URL of a prefix.
     transfer : `str`, optional
@@ -113,7 +113,8 @@ def _names(
     """Choose a name for each file: safe, and different even where disks fold case."""
     files: dict[tuple[str | None, str | None], tuple[DatasetRef, FileRecord]] = {}
     for ref, record in found:
-        files.setdefault((record.path, record.uri), (ref, record))
+        for file in record.files:
+            files.setdefault((file.path, file.uri), (ref, file))
     plan: dict[str, tuple[DatasetRef, FileRecord]] = {}
     taken: set[str] = set()
     for ref, record in files.values():

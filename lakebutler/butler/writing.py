@@ -112,7 +112,7 @@ class WritingButler(ButlerBase):
             self._registry.check_free(ref)
         stored = ref if ref.datasetType is kind else ref.overrideStorageClass(kind.storageClass_name)
         record = self._datastore.put(obj, stored, provenance=provenance)
-        written = [record.path] if record.path is not None else []
+        written = [part.path for part in record.files if part.path is not None]
         new_id = not isinstance(datasetRefOrType, DatasetRef)
         self._commit(Batch([ref], [FileRow(*record)], written), op="put", new_id=new_id)
         return ref

@@ -11,11 +11,11 @@ an object of them is first needed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
+from lakebutler.datasets.composite import Composite
 from lakebutler.datasets.storage_class_types import instance_of, resolve_type, type_name
 from lakebutler.errors import StorageClassError, known_names
 
@@ -31,6 +31,7 @@ _FIELDS = frozenset(
         "derivedComponents",
         "parameters",
         "converters",
+        "delegate",
         "formatters",
         "inheritsFrom",
         "description",
@@ -40,7 +41,7 @@ _FIELDS = frozenset(
 Converter = str | Callable[[Any], Any]
 
 
-class StorageClass:
+class StorageClass(Composite):
     """What a dataset is in Python: an immutable value.
 
     Parameters
@@ -62,6 +63,8 @@ class StorageClass:
         `lakebutler.datasets.storage_class_convert` or a function of one argument.
     formatters : collection of `str`, optional
         Keys of the formatters that can hold it, the default first.
+    delegate : `type` or `str`, optional
+        A `StorageClassDelegate` that takes objects apart, or its qualified name.
     inheritsFrom : `StorageClass`, optional
         Where all that is not given here is taken from.
     description : `str`, optional
@@ -80,6 +83,7 @@ class StorageClass:
         converters: Mapping[str, Converter] | None = None,
         formatters: Collection[str] | None = None,
         *,
+        delegate: type | str | None = None,
         inheritsFrom: StorageClass | None = None,
         description: str = "",
         factory: StorageClassFactory | None = None,
@@ -106,6 +110,7 @@ class StorageClass:
             {**own, **{k: v for k, v in inherited.items() if k not in own}}
         )
         self.formatters = tuple(formatters) if formatters else (base.formatters if base else ())
+        self._delegate: type | str | None = delegate or (base._delegate if base else None)
         self.description = description or (base.description if base else "")
         self._factory = factory
         self._fits: dict[type, bool] = {}
@@ -127,101 +132,10 @@ class StorageClass:
                 ) from None
         return self._pytype
 
-    @cached_property
-    def components(self) -> Mapping[str, StorageClass]:
-        """Parts that can be read alone."""
-        return self._resolve(self._components)
-
-    @cached_property
-    def derivedComponents(self) -> Mapping[str, StorageClass]:
-        """What is computed from the whole on reading."""
-        return self._resolve(self._derived)
-
-    def _resolve(self, parts: Mapping[str, StorageClass | str]) -> Mapping[str, StorageClass]:
-        factory = self._factory or StorageClassFactory()
-        return MappingProxyType(
-            {k: v if isinstance(v, StorageClass) else factory.getStorageClass(v) for k, v in parts.items()}
-        )
-
-    def allComponents(self) -> Mapping[str, StorageClass]:
-        """All components, derived ones too.
-
-        Returns
-        -------
-        components : mapping [`str`, `StorageClass`]
-            By name.
-        """
-        return MappingProxyType({**self.components, **self.derivedComponents})
-
-    def component(self, name: str) -> StorageClass:
-        """Storage class of one component.
-
-        Parameters
-        ----------
-        name : `str`
-            Name of the component.
-
-        Returns
-        -------
-        storage_class : `StorageClass`
-            What the component is.
-
-        Raises
-        ------
-        StorageClassError
-            Raised if there is none of this name.
-        """
-        part = self._components.get(name) or self._derived.get(name)
-        if part is None:
-            raise StorageClassError(
-                f"storage class {self.name!r} has no component {name!r}",
-                hint=known_names(name, [*self._components, *self._derived], what="components"),
-            )
-        return (
-            part
-            if isinstance(part, StorageClass)
-            else (self._factory or StorageClassFactory()).getStorageClass(part)
-        )
-
-    def isComposite(self) -> bool:
-        """Whether it has components (derived ones do not count).
-
-        Returns
-        -------
-        composite : `bool`
-            True if it has.
-        """
-        return bool(self._components)
-
-    def knownParameters(self) -> set[str]:
-        """Names of the parameters that reading understands.
-
-        Returns
-        -------
-        names : `set` [`str`]
-            A copy.
-        """
-        return set(self.parameters)
-
-    def validateParameters(self, parameters: Iterable[str] | None = None) -> None:
-        """Check names of parameters.
-
-        Parameters
-        ----------
-        parameters : iterable of `str`, optional
-            Names to check.
-
-        Raises
-        ------
-        StorageClassError
-            Raised if one is not known.
-        """
-        for name in parameters or ():
-            if name not in self.parameters:
-                raise StorageClassError(
-                    f"storage class {self.name!r} has no parameter {name!r}",
-                    hint=known_names(name, self.parameters, what="parameters"),
-                )
+    def _known(self, part: StorageClass | str) -> StorageClass:
+        if isinstance(part, StorageClass):
+            return part
+        return (self._factory or StorageClassFactory()).getStorageClass(part)
 
     def validateInstance(self, instance: Any) -> bool:
         """Whether an object is of the Python type.
@@ -418,7 +332,7 @@ class StorageClassFactory:
         ----------
         config : mapping or path-like
             ``{name: {pytype:, inheritsFrom:, components:, derivedComponents:,
-            parameters:, converters:, formatters:}}``, with or without
+            parameters:, converters:, formatters:, delegate:}}``, with or without
             ``storageClasses:`` around it, or the path of a YAML file of it.
 
         Raises

@@ -12,16 +12,18 @@ import contextlib
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakebutler.datasets.storage_class import StorageClass, StorageClassFactory
+from lakebutler.datastore.composites import CompositeReader, Composites, put_parts
 from lakebutler.datastore.constraints import Constraints
 from lakebutler.datastore.files import Content, Files, checksum_of
 from lakebutler.datastore.ingest import Ingest, Ingested, ingest_files
 from lakebutler.datastore.local import LocalFiles, open_regular
+from lakebutler.datastore.locations import Locations
 from lakebutler.datastore.lookup import Overrides
 from lakebutler.datastore.opening import open_files
-from lakebutler.datastore.paths import Allowed, check_stored_path, external_uri, file_uri, local_path_of_uri
+from lakebutler.datastore.paths import Allowed, check_stored_path, local_path_of_uri
 from lakebutler.datastore.read import (
     IN_MEMORY,
     PARTLY,
@@ -47,19 +49,16 @@ from lakebutler.errors import (
 from lakebutler.formatters.factory import get_formatter, key_of
 from lakebutler.formatters.formatter import Formatter
 
-if TYPE_CHECKING:
-    from lsst.resources import ResourcePath
-
 __all__ = ["Datastore"]
 
-SETTINGS = ("constraints", "formatters", "private", "templates", "verify")
+SETTINGS = ("composites", "constraints", "formatters", "private", "templates", "verify")
 """What the section ``datastore`` of a repository's configuration may have."""
 
 REMOTE_IN_MEMORY = 256 << 20
 """Remote files up to this size, in bytes, are read into memory; larger ones into a temporary file."""
 
 
-class Datastore:
+class Datastore(Locations):
     """Puts, gets and ingests files of datasets.
 
     Parameters
@@ -70,8 +69,8 @@ class Datastore:
         Options for fsspec where the root is a URL.
     config : mapping, optional
         Section ``datastore`` of the repository's configuration: ``templates`` and
-        ``formatters`` by dataset type and the like (`Overrides`), `Constraints`, ``private`` (new
-        files are for their owner only), ``verify`` (check sums on reading).
+        ``formatters`` by dataset type and the like (`Overrides`), `Constraints`, `Composites`,
+        ``private`` (new files are for their owner only), ``verify`` (check sums on reading).
     allow_external : `bool` or sequence of `str`, optional
         Directories and URI prefixes outside the repository from which its datasets
         may be read; true for anywhere.
@@ -108,7 +107,10 @@ class Datastore:
         self._templates: Overrides[FileTemplate] = Overrides(
             config.get("templates"), parse_template, "templates"
         )
-        self._formatters: Overrides[str] = Overrides(config.get("formatters"), key_of, "formatters")
+        self._formatters: Overrides[str] = Overrides(
+            config.get("formatters"), key_of, "formatters", whole=True
+        )
+        self._composites = Composites(config.get("composites"))
         self.files = self._files = files or open_files(
             self.root, self._options, private=bool(config.get("private"))
         )
@@ -157,7 +159,8 @@ class Datastore:
         Returns
         -------
         record : `FileRecord`
-            The new file; durable only after `sync`.
+            The new file, or those of its components where the configuration says so;
+            durable only after `sync`.
 
         Raises
         ------
@@ -169,6 +172,12 @@ class Datastore:
             Raised if the file cannot be written; nothing is left behind then.
         """
         self._constraints.require((ref,))
+        if self._composites.wants(ref):
+            return put_parts(obj, ref, provenance, self._write, self.rollback)
+        return self._write(obj, ref, provenance)
+
+    def _write(self, obj: Any, ref: Any, provenance: Any) -> FileRecord:
+        """Write one file: of a dataset, or of a component that is kept alone."""
         storage_class, formatters, keys = self._writer(ref)
         obj = storage_class.coerce(obj)
         problem: FileFormatError | None = None
@@ -341,7 +350,36 @@ class Datastore:
         FileFormatError
             Raised if it is not of its format.
         """
+        if record.parts is not None:
+            return self._get_parts(ref, record, component, parameters, storage_class, verify)
         plan = self._plan(ref, record, component, storage_class)
+        return self._read(ref, record, plan, parameters, verify)
+
+    def _get_parts(
+        self,
+        ref: Any,
+        record: FileRecord,
+        component: str | None,
+        parameters: Mapping[str, Any] | None,
+        wanted: StorageClass | str | None,
+        verify: bool | None,
+    ) -> Any:
+        def read(part: FileRecord, plan: Plan, some: Mapping[str, Any] | None) -> Any:
+            return self._read(ref, part, plan, some, verify)
+
+        own, component, wanted = _asked(ref, component, wanted)
+        reader = CompositeReader(ref, record, read, trust=self._trust)
+        return reader.get(own, component, parameters, wanted)
+
+    def _read(
+        self,
+        ref: Any,
+        record: FileRecord,
+        plan: Plan,
+        parameters: Mapping[str, Any] | None,
+        verify: bool | None,
+    ) -> Any:
+        """Read one file as a plan says."""
         partly = plan.component is not None or bool(parameters)
         on_disk = plan.formatter is None and plan.target.name == "Path"
         memory = 0 if on_disk else PARTLY if partly else IN_MEMORY
@@ -359,14 +397,7 @@ class Datastore:
     def _plan(
         self, ref: Any, record: FileRecord, component: str | None, wanted: StorageClass | str | None
     ) -> Plan:
-        dataset_type = ref.datasetType
-        own = dataset_type.storageClass_name
-        part = dataset_type.component()
-        if part is not None:
-            wanted = own if wanted is None else wanted
-            parent = dataset_type.parentStorageClass
-            own = parent.name if parent is not None else own
-        component = component if component is not None else part
+        own, component, wanted = _asked(ref, component, wanted)
         key = (record.formatter, own, component, wanted)
         plan = self._plans.get(key)
         if plan is None:
@@ -423,117 +454,6 @@ class Datastore:
         filesystem, path = self._remote(uri)
         return fetch(filesystem, path, memory)
 
-    # -------------------------------------------------------------- other verbs
-
-    def exists(self, record: FileRecord) -> bool:
-        """Whether the file of a record is there, with its size.
-
-        Parameters
-        ----------
-        record : `FileRecord`
-            The record.
-
-        Returns
-        -------
-        exists : `bool`
-            False also if it lies outside, where the caller has not allowed.
-        """
-        if record.path is not None:
-            return self._files.size(check_stored_path(record.path)) == record.size
-        uri = record.uri
-        if uri is None or not self._allowed.permits(uri):
-            return False
-        if uri.startswith("file://"):
-            try:
-                return os.stat(local_path_of_uri(uri)).st_size == record.size
-            except OSError:
-                return False
-        filesystem, path = self._remote(uri)
-        try:
-            return bool(int(filesystem.info(path)["size"]) == record.size)
-        except FileNotFoundError:
-            return False
-        except Exception as exc:
-            raise StorageError(f"cannot look for {uri}: {exc}") from exc
-
-    def exists_many(self, records: Sequence[FileRecord]) -> list[bool]:
-        """Whether the files of many records are there; see `exists`.
-
-        Parameters
-        ----------
-        records : sequence of `FileRecord`
-            The records.
-
-        Returns
-        -------
-        exist : `list` [`bool`]
-            One for each.
-        """
-        remote = self._local is None or any(r.uri and not r.uri.startswith("file://") for r in records)
-        if not remote or len(records) < 2:
-            return [self.exists(record) for record in records]
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(16) as pool:
-            return list(pool.map(self.exists, records))
-
-    def remove(self, records: Iterable[FileRecord]) -> None:
-        """Remove files; external ones are never removed.
-
-        Parameters
-        ----------
-        records : iterable of `FileRecord`
-            Their records; a file that is gone does not matter.
-        """
-        self._files.delete([check_stored_path(r.path) for r in records if r.path is not None])
-
-    def local_path(self, record: FileRecord) -> str | None:
-        """Local path of a record's file.
-
-        Parameters
-        ----------
-        record : `FileRecord`
-            The record.
-
-        Returns
-        -------
-        path : `str` or `None`
-            `None` if the file is not on the local disk.
-
-        Raises
-        ------
-        ExternalFileError
-            Raised if it lies outside, where the caller has not allowed.
-        """
-        if record.path is not None:
-            return self._files.local_path(check_stored_path(record.path))
-        uri = record.uri or ""
-        if not uri.startswith("file://"):
-            return None
-        self._allowed.require(uri, "a dataset")
-        return local_path_of_uri(uri)
-
-    def uri(self, ref: Any, record: FileRecord | None) -> ResourcePath:
-        """Address of a dataset's file.
-
-        Parameters
-        ----------
-        ref : `DatasetRef`
-            The dataset.
-        record : `FileRecord` or `None`
-            Its file; `None` to predict where it would be written.
-
-        Returns
-        -------
-        uri : `lsst.resources.ResourcePath`
-            A predicted one ends in ``#predicted``.
-        """
-        if record is not None and record.path is None:
-            return external_uri(record.uri or "")
-        if record is None:
-            return external_uri(self._address(self.predict(ref)) + "#predicted")
-        return external_uri(self._address(check_stored_path(record.path or "")))
-
     def predict(self, ref: Any) -> str:
         """Path that a dataset would be written to.
 
@@ -548,15 +468,6 @@ class Datastore:
             Relative to the root.
         """
         return self._name(ref, self._writer(ref)[1][0].extension)
-
-    def _address(self, path: str) -> str:
-        if self._local is not None:
-            return file_uri(f"{self.root}/{path}")
-        from urllib.parse import quote
-
-        whole = self._files.in_one_file
-        root = file_uri(self.root) if whole and "://" not in self.root else self.root
-        return f"{root}{'#member=' if whole else '/'}{quote(path, safe='/~+,=@:')}"
 
     def validate(self, dataset_types: Iterable[Any]) -> list[str]:
         """Check the settings against dataset types.
@@ -580,6 +491,20 @@ class Datastore:
             except (FileFormatError, TypeError) as exc:
                 problems.append(f"{dataset_type.name}: {getattr(exc, 'message', exc)}")
         return problems
+
+
+def _asked(
+    ref: Any, component: str | None, wanted: StorageClass | str | None
+) -> tuple[str, str | None, StorageClass | str | None]:
+    """Storage class of the whole, component and storage class that are asked for."""
+    dataset_type = ref.datasetType
+    own = dataset_type.storageClass_name
+    part = dataset_type.component()
+    if part is not None:
+        wanted = own if wanted is None else wanted
+        parent = dataset_type.parentStorageClass
+        own = parent.name if parent is not None else own
+    return own, component if component is not None else part, wanted
 
 
 def _open_local(place: str, memory: int) -> Content:

@@ -36,9 +36,23 @@ class Overrides(Generic[T]):
         Makes the setting of its text; may raise.
     what : `str`
         What is set, for messages.
+    kind : `type`, optional
+        What the settings are in the configuration: text by default.
+    whole : `bool`, optional
+        Whether settings are about whole datasets: a component then has only those of its own
+        name and of its own storage class.
     """
 
-    def __init__(self, table: Mapping[str, Any] | None, parse: Callable[[str], T], what: str) -> None:
+    def __init__(
+        self,
+        table: Mapping[str, Any] | None,
+        parse: Callable[[Any], T],
+        what: str,
+        *,
+        kind: type = str,
+        whole: bool = False,
+    ) -> None:
+        self._whole = whole
         self._general: dict[str, T] = {}
         self._dimensions: dict[frozenset[str], T] = {}
         self._instruments: dict[str, Overrides[T]] = {}
@@ -50,10 +64,13 @@ class Overrides(Generic[T]):
             if match is not None:
                 if not isinstance(value, Mapping):
                     raise RepositoryFormatError(f"{what}: {key} must be a mapping")
-                self._instruments[match[1]] = Overrides(value, parse, f"{what}, {key}")
-            elif not isinstance(value, str):
-                kind = type(value).__name__
-                raise RepositoryFormatError(f"{what}: the value of {key!r} must be text, not {kind}")
+                self._instruments[match[1]] = Overrides(
+                    value, parse, f"{what}, {key}", kind=kind, whole=whole
+                )
+            elif not isinstance(value, kind):
+                right = "text" if kind is str else "true or false"
+                wrong = type(value).__name__
+                raise RepositoryFormatError(f"{what}: the value of {key!r} must be {right}, not {wrong}")
             elif "+" in str(key):
                 self._dimensions[frozenset(str(key).split("+"))] = parse(value)
             else:
@@ -93,6 +110,8 @@ class Overrides(Generic[T]):
             if found is not None:
                 return found
         name = dataset_type.name
+        if self._whole and "." in name:
+            return self._general.get(name, self._general.get(dataset_type.storageClass_name))
         for key in (name, name.partition(".")[0]):
             if key in self._general:
                 return self._general[key]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lakebutler.datasets.delegate import StorageClassDelegate
 from lakebutler.datasets.storage_class import StorageClass, StorageClassFactory
 from lakebutler.datastore.files import Content, checksum_of, stream_checksum
 from lakebutler.datastore.records import FileRecord
@@ -273,7 +274,9 @@ def read_object(
                 keep = True
                 return Path(content.path) if content.path is not None else _scratch(content, place)
             return content.data if content.data is not None else Path(content.path or "").read_bytes()
-        return _convert(plan, _parse(plan, content, parameters, place, describe_it))
+        theirs = _for_delegate(plan, parameters)
+        mine = {k: v for k, v in (parameters or {}).items() if k not in theirs} if theirs else parameters
+        return _convert(plan, _parse(plan, content, mine, place, describe_it), theirs)
     finally:
         if content.temporary and not keep:
             with contextlib.suppress(OSError):
@@ -306,15 +309,38 @@ def _parse(
         ) from exc
 
 
-def _convert(plan: Plan, obj: Any) -> Any:
+def _for_delegate(plan: Plan, parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The parameters that the formatter does not know, but the delegate of the storage class applies."""
+    whole = plan.parent if plan.part is not None else plan.target if plan.component is None else None
+    if not parameters or whole is None or not whole.has_delegate or plan.formatter is None:
+        return {}
+    known = plan.formatter.parameters
+    return {k: v for k, v in parameters.items() if k not in known and k in whole.parameters}
+
+
+def _convert(plan: Plan, obj: Any, parameters: Mapping[str, Any]) -> Any:
     if plan.part is not None and plan.parent is not None:
         whole = plan.parent.coerce(obj)
-        obj = whole.get(plan.part) if isinstance(whole, Mapping) else getattr(whole, plan.part, None)
+        if plan.parent.has_delegate:
+            delegate = plan.parent.delegate()
+            whole = delegate.handleParameters(whole, parameters) if parameters else whole
+            obj = _taken(delegate, whole, plan.part)
+        else:
+            obj = whole.get(plan.part) if isinstance(whole, Mapping) else getattr(whole, plan.part, None)
     elif plan.one_way:
         return obj
+    elif parameters:
+        return plan.target.delegate().handleParameters(plan.target.coerce(obj), parameters)
     if obj is None and (plan.part is not None or plan.component is not None):
         return None
     return plan.target.coerce(obj)
+
+
+def _taken(delegate: StorageClassDelegate, whole: Any, component: str) -> Any:
+    try:
+        return delegate.getComponent(whole, component)
+    except AttributeError as exc:
+        raise StorageClassError(f"component {component!r} is not to be found: {exc}") from None
 
 
 def _scratch(content: Content, place: str) -> Path:

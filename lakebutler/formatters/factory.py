@@ -40,6 +40,7 @@ _BUILTIN = {
     "fits_hdulist": "FitsHduListFormatter",
     "fits_image": "FitsImageFormatter",
     "fits_table": "FitsTableFormatter",
+    "fits_uncertainty": "FitsUncertaintyFormatter",
     "json": "JsonFormatter",
     "numpy": "NumpyFormatter",
     "parquet": "ParquetFormatter",

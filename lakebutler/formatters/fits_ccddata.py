@@ -19,10 +19,12 @@ __all__ = [
     "MASK_NAMES",
     "UNCERTAINTY_NAMES",
     "ccddata_to_hdus",
+    "image_header",
     "make_mask",
     "make_uncertainty",
     "make_unit",
     "make_wcs",
+    "uncertainty_hdu",
 ]
 
 MASK_NAMES = ("MASK",)
@@ -163,7 +165,7 @@ def ccddata_to_hdus(image: Any) -> Any:
         raise FileFormatError(
             "an image with flags cannot be written", hint="put the flags in the mask's bits"
         )
-    hdus = fits.HDUList([fits.PrimaryHDU(_storable(image.data), header=_header(image))])
+    hdus = fits.HDUList([fits.PrimaryHDU(_storable(image.data), header=image_header(image))])
     if image.mask is not None:
         mask = numpy.broadcast_to(numpy.asarray(image.mask), image.data.shape)
         hdu = fits.ImageHDU(mask.astype(numpy.uint8) if mask.dtype == bool else _storable(mask), name="MASK")
@@ -173,7 +175,7 @@ def ccddata_to_hdus(image: Any) -> Any:
         )
         hdus.append(hdu)
     if image.uncertainty is not None:
-        hdus.append(_uncertainty_hdu(image.uncertainty))
+        hdus.append(uncertainty_hdu(image.uncertainty))
     if getattr(image, "psf", None) is not None:
         hdus.append(fits.ImageHDU(_storable(image.psf), name="PSFIMAGE"))
     return hdus
@@ -189,7 +191,24 @@ def _storable(array: Any) -> Any:
     return array
 
 
-def _uncertainty_hdu(uncertainty: Any) -> Any:
+def uncertainty_hdu(uncertainty: Any) -> Any:
+    """Make the HDU of an uncertainty.
+
+    Parameters
+    ----------
+    uncertainty : `astropy.nddata.NDUncertainty`
+        The uncertainty.
+
+    Returns
+    -------
+    hdu : `astropy.io.fits.ImageHDU`
+        Named ``UNCERT``; ``UTYPE`` says what the values are.
+
+    Raises
+    ------
+    FileFormatError
+        Raised if its kind or its values cannot be written.
+    """
     from astropy.io import fits
 
     kind = type(uncertainty).__name__
@@ -209,7 +228,24 @@ def _unit_text(unit: Any) -> str:
         return str(unit.to_string())
 
 
-def _header(image: Any) -> Any:
+def image_header(image: Any) -> Any:
+    """Make the FITS header of an image, with its unit and world coordinates.
+
+    Parameters
+    ----------
+    image : `astropy.nddata.CCDData`
+        The image.
+
+    Returns
+    -------
+    header : `astropy.io.fits.Header`
+        A new one.
+
+    Raises
+    ------
+    FileFormatError
+        Raised if one header cannot hold all.
+    """
     from astropy.io import fits
 
     header = _as_header(image.meta)

@@ -8,7 +8,7 @@ the boundary, or if it has a checkpoint of its own (a tag that vacuum left).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,8 @@ class References:
         Versions below the base that have a checkpoint of their own.
     values : `set` [`str`]
         Values of the column asked for, of all rows of all these versions.
+    spread : callable
+        What makes these values of those in the rows.
     """
 
     base: int
@@ -57,9 +59,16 @@ class References:
     files: dict[str, tuple[str, DataFile]] = field(default_factory=dict)
     pinned: set[int] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
+    spread: Callable[[Iterable[str]], Iterable[str]] = iter
 
 
-def find_references(storage: Storage, column: str | None = None, *, edge: int | None = None) -> References:
+def find_references(
+    storage: Storage,
+    column: str | None = None,
+    *,
+    edge: int | None = None,
+    spread: Callable[[Iterable[str]], Iterable[str]] = iter,
+) -> References:
     """Read the log from its oldest end, and the tagged versions below it.
 
     Parameters
@@ -70,6 +79,9 @@ def find_references(storage: Storage, column: str | None = None, *, edge: int | 
         A text column whose values are gathered from every table that has it.
     edge : `int`, optional
         Take this for the boundary; the one that is there by default.
+    spread : callable, optional
+        Makes the values that are gathered of those in the column, where one stands for
+        several.
 
     Raises
     ------
@@ -79,7 +91,7 @@ def find_references(storage: Storage, column: str | None = None, *, edge: int | 
     segments = SegmentStore(storage)
     edge = boundary(storage) if edge is None else edge
     state = state_at(segments, edge) if edge >= 0 else LakeState(segments)
-    found = References(state.head.version, state, column)
+    found = References(state.head.version, state, column, spread=spread)
     _take_state(found, state)
     follow(found)
     for version in sorted(tagged_versions(Snapshot(state.head, state))):
@@ -129,11 +141,12 @@ def _take_action(found: References, action: Action) -> None:
             found.files[file.path] = (table, file)
             if column is not None and column in state.schemas[table].position:
                 segment = state.segments.segment(state.schemas[table], file)
-                found.values.update(_values(segment.read(None, [column])))
+                found.values.update(found.spread(_values(segment.read(None, [column]))))
         case Rows(table, rows):
             if column is not None and column in state.schemas[table].position:
                 place = state.schemas[table].position[column]
-                found.values.update(row[place] for row in rows if row[place] is not None)
+                some = (row[place] for row in rows if row[place] is not None)
+                found.values.update(found.spread(some))
 
 
 def _take_state(found: References, state: LakeState) -> None:
@@ -144,7 +157,7 @@ def _take_state(found: References, state: LakeState) -> None:
         for file in layer_files(layer, state.head.version):
             found.files[file.path] = (name, file)
         if column is not None and column in state.schemas[name].position:
-            found.values.update(_values(snapshot.scan(name, [column])))
+            found.values.update(found.spread(_values(snapshot.scan(name, [column]))))
 
 
 def layer_files(layer: TableLayer, version: int) -> Iterator[DataFile]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
+from lakebutler.datasets.stored_parts import PARTS, paths_of
 from lakebutler.errors import CollectionTypeError, OrphanedRecordError
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
@@ -38,7 +39,7 @@ def _matched(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRe
 
 
 def _note_paths(rows: pa.Table, doomed: list[str]) -> None:
-    doomed += rows.column("path").drop_null().to_pylist()
+    doomed += paths_of(rows.column("path").drop_null().to_pylist())
 
 
 def _touch(change: Change, table: str, rows: pa.Table) -> None:
@@ -241,11 +242,14 @@ def needed_paths(snapshot: Snapshot, paths: Sequence[str]) -> set[str]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    wanted = pa.array(sorted({path.partition(MEMBER)[0] for path in paths}), pa.string())
+    asked = {path.partition(MEMBER)[0] for path in paths}
+    wanted = pa.array(sorted(asked), pa.string())
     needed: set[str] = set()
     for table in collections.dataset_tables(snapshot):
         column = snapshot.scan(table, columns=("path",)).column("path").drop_null()
         if pc.any(pc.match_substring(column, MEMBER)).as_py():
             column = pc.replace_substring_regex(column, f"{MEMBER}.*", "")
         needed.update(column.filter(pc.is_in(column, wanted)).to_pylist())
+        in_parts = column.filter(pc.starts_with(column, PARTS))
+        needed.update(path for path in paths_of(in_parts.to_pylist()) if path in asked)
     return needed

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lakebutler.butler.repository import Repository
+from lakebutler.datasets.stored_parts import paths_of
 from lakebutler.datastore.files import Files
 from lakebutler.datastore.paths import ARTIFACTS
 from lakebutler.lake.references import References, data_files, find_references, follow
@@ -156,7 +157,7 @@ def _collect(repository: Repository, cutoff: datetime, *, delete: bool, edge: in
     there = [info for info in files.walk(ARTIFACTS) if info.mtime <= limit]
     tables = set(repository.lake.snapshot().schemas())
     data = data_files(storage, tables).values()
-    found = find_references(storage, "path", edge=edge)
+    found = find_references(storage, "path", edge=edge, spread=paths_of)
     datasets = [info for info in there if info.path not in found.values]
     registry = orphans(storage, found, cutoff, data)
     root = repository.root

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lakebutler.butler.maintenance.directory_builder import DirectoryBuilder
 from lakebutler.config import CONFIG_NAME, ExternalTrust, normalise_root, not_a_repository, parse_repo_config
+from lakebutler.datasets.stored_parts import with_parts
 from lakebutler.datastore.container_files import files_beside
 from lakebutler.datastore.files import CHUNK, Content, Files
 from lakebutler.datastore.local import LocalFiles
@@ -405,7 +406,7 @@ def dataset_files(snapshot: Snapshot) -> pa.Table:
     for table in snapshot.schemas():
         if table.startswith(DATASET_PREFIX):
             found = snapshot.scan(table, columns=columns)
-            parts.append(found.filter(pc.is_valid(found.column("path"))))
+            parts.append(with_parts(found.filter(pc.is_valid(found.column("path")))))
     whole = pa.concat_tables(parts) if parts else pa.table({name: [] for name in columns})
     if pa.types.is_dictionary(whole.schema.field("path").type):
         whole = whole.set_column(0, "path", whole.column("path").cast(pa.string()))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.butler.repository import Repository, open_repository
 from lakebutler.config import has_repository, normalise_root, not_a_repository
+from lakebutler.datasets.stored_parts import paths_of, with_parts
 from lakebutler.datastore.files import CHUNK, Files
 from lakebutler.datastore.paths import ARTIFACTS, Allowed, stored_path_problem
 from lakebutler.datastore.records import FileRecord
@@ -42,7 +43,6 @@ __all__ = [
     "files_of_rows",
     "plan_repair",
     "repair",
-    "stored_files",
     "verify",
     "verify_datasets",
 ]
@@ -303,9 +303,10 @@ def verify_datasets(
     report, snapshot, files = DatasetReport(), repository.session.snapshot, repository.datastore.files
     there = {info.path: info for info in files.walk(ARTIFACTS)}
     sound = []
-    for stored in stored_files(snapshot):
+    rows = _rows(snapshot, _FILE)
+    report.datasets = _count(rows) if rows is not None else 0
+    for stored in files_of_rows(snapshot, [rows] if rows is not None else []):
         report.files += 1
-        report.datasets += stored.datasets
         problem = _problem(stored, there, files)
         if problem is not None:
             report.add(problem[0], stored.path, f"{problem[1]} ({_whose(stored)})")
@@ -317,24 +318,11 @@ def verify_datasets(
         _check_contents(report, sound, files, progress or NullProgress())
     _check_outside(report, repository, snapshot)
     if whole:
-        known = find_references(repository.lake.storage, "path").values
+        known = find_references(repository.lake.storage, "path", spread=paths_of).values
         for path, info in sorted(there.items()):
             if path not in known:
                 report.add("orphan", path, f"no dataset has its {info.size} bytes", damage=False)
     return report
-
-
-def stored_files(snapshot: Snapshot) -> Iterator[StoredFile]:
-    """Yield the files inside a repository that its datasets refer to, by path.
-
-    Parameters
-    ----------
-    snapshot : `Snapshot`
-        The version.
-    """
-    rows = _rows(snapshot, _FILE)
-    if rows is not None:
-        yield from files_of_rows(snapshot, [rows])
 
 
 def files_of_rows(snapshot: Snapshot, rows: Sequence[pa.Table]) -> Iterator[StoredFile]:
@@ -351,7 +339,7 @@ def files_of_rows(snapshot: Snapshot, rows: Sequence[pa.Table]) -> Iterator[Stor
 
     if not rows:
         return
-    joined = pa.concat_tables([data.select(list(_FILE)) for data in rows])
+    joined = pa.concat_tables([with_parts(data.select(list(_FILE))) for data in rows])
     sql = (
         "SELECT path, size, checksum, count(*), min(dataset_type), min(run) FROM rows "
         "WHERE path IS NOT NULL AND collection = run GROUP BY path, size, checksum ORDER BY path"
@@ -370,6 +358,14 @@ def _rows(snapshot: Snapshot, columns: tuple[str, ...]) -> pa.Table | None:
             raise RepositoryCorruptError(f"the repository's table {table!r} is none of datasets")
     tables = [snapshot.scan(table, columns) for table in names]
     return pa.concat_tables(tables) if tables else None
+
+
+def _count(rows: pa.Table, column: str = "path") -> int:
+    """How many datasets have something in a column; memberships do not count."""
+    import pyarrow.compute as pc
+
+    own = pc.and_(pc.is_valid(rows.column(column)), pc.equal(rows.column("collection"), rows.column("run")))
+    return int(pc.sum(own).as_py() or 0)
 
 
 def _whose(stored: StoredFile) -> str:
@@ -439,18 +435,20 @@ def _digest(files: Files, stored: StoredFile) -> str | tuple[str, str]:
 
 def _check_outside(report: DatasetReport, repository: Repository, snapshot: Snapshot) -> None:
     """Look for the files that stayed outside, where the user allows it."""
-    rows = _rows(snapshot, ("uri", "size", "dataset_type", "run", "collection"))
+    rows = _rows(snapshot, ("path", "uri", "size", "dataset_type", "run", "collection"))
     if rows is None:
         return
+    outside = _count(rows, "uri")
+    report.outside += outside
+    report.datasets += outside
+    rows = with_parts(rows)
     sql = (
-        "SELECT uri, size, count(*), min(dataset_type), min(run) FROM rows "
+        "SELECT uri, size, min(dataset_type), min(run) FROM rows "
         "WHERE uri IS NOT NULL AND collection = run GROUP BY uri, size ORDER BY uri"
     )
     allowed, skipped = _allowed(repository), 0
     for row in run(snapshot, sql, {"rows": rows}).to_pylist():
-        uri, size, count, dataset_type, run_name = row.values()
-        report.outside += count
-        report.datasets += count
+        uri, size, dataset_type, run_name = row.values()
         record = FileRecord(None, uri, "", "", size, None)
         if not allowed.permits(uri):
             skipped += 1
