@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from lakebutler.dimensions.records import DimensionRecord
     from lakebutler.dimensions.universe import DimensionUniverse
 
-__all__ = ["DataCoordinate", "DataId", "DataIdValue"]
+__all__ = ["DataCoordinate", "DataId", "DataIdValue", "required_values"]
 
 DataIdValue = int | str
 """What a dimension's value can be."""
@@ -559,6 +560,13 @@ def _rebuild(
     made._values = values
     made._records = records
     return made
+
+
+def required_values(data_ids: Sequence[DataCoordinate]) -> list[tuple[DataIdValue, ...]]:
+    """Return the required values of many data IDs of the same dimensions."""
+    values = list(map(attrgetter("_values"), data_ids))
+    n = data_ids[0]._dimensions.n_required if values else 0
+    return values if set(map(len, values)) <= {n} else [one[:n] for one in values]
 
 
 def _standardize_dict(mapping: dict[str, Any], group: DimensionGroup) -> DataCoordinate | None:

@@ -14,7 +14,7 @@ from lakebutler.lake.schema import TableSchema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Change", "cast_column"]
+__all__ = ["Change", "cast_column", "key_rows"]
 
 Key = tuple[Any, ...]
 _MANY_KEYS = 1000
@@ -43,6 +43,7 @@ class Change:
         self.exclusive = False
         self.touches: dict[str, set[Key]] = {}
         self.deletes: dict[str, dict[tuple[str, ...], dict[Key, None]]] = {}
+        self.bulk_deletes: dict[str, list[pa.Table]] = {}
         self.bulk: dict[str, list[pa.Table]] = {}
         self.internal: list[Action] = []
         self._rows: dict[str, list[Key | None]] = {}
@@ -51,12 +52,17 @@ class Change:
         self._own: dict[tuple[str, tuple[str, ...]], _OwnIndex] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.tables or self.sets or self.deletes or self.bulk or self._rows or self.internal)
+        deletes = self.deletes or self.bulk_deletes
+        return bool(self.tables or self.sets or deletes or self.bulk or self._rows or self.internal)
 
     def __repr__(self) -> str:
         parts = [f"{len(rows)} rows of {table}" for table, rows in self._rows.items()]
         parts += [f"{sum(t.num_rows for t in bulk)} rows of {table}" for table, bulk in self.bulk.items()]
         parts += [f"{sum(map(len, d.values()))} deletes from {table}" for table, d in self.deletes.items()]
+        parts += [
+            f"{sum(k.num_rows for k in keys)} deletes from {table}"
+            for table, keys in self.bulk_deletes.items()
+        ]
         parts += [f"{len(self.sets)} values"] if self.sets else []
         parts += [f"table {name}" for name in self.tables]
         return f"<Change: {', '.join(parts) or 'nothing'}>"
@@ -93,6 +99,17 @@ class Change:
         if wanted:
             self.deletes.setdefault(table, {}).setdefault(tuple(columns), {}).update(wanted)
 
+    def delete_table(self, table: str, keys: pa.Table) -> None:
+        """Remove the rows of earlier versions whose columns equal those of a row of a table of keys.
+
+        Many keys go into a file as they are, without a tuple for each.
+        """
+        if keys.num_rows <= _MANY_KEYS:
+            self.delete(table, tuple(keys.column_names), key_rows(keys))
+            return
+        self._dirty = True
+        self.bulk_deletes.setdefault(table, []).append(keys)
+
     def set(self, kind: str, name: str, value: Any) -> None:
         """Set a named value, one that JSON can hold; `None` removes it."""
         self._dirty = True
@@ -123,6 +140,11 @@ class Change:
             for columns, keys in by_columns.items():
                 self._drop(table, columns, keys)
                 self.delete(table, columns, keys)
+        for table, tables in later.bulk_deletes.items():
+            for gone in tables:
+                if table in self._rows or table in self.bulk:
+                    self._drop(table, tuple(gone.column_names), dict.fromkeys(key_rows(gone)))
+                self.bulk_deletes.setdefault(table, []).append(gone)
         self.tables.update(later.tables)
         for table in later._rows:
             checked = self._checked.get(table, 0) == len(self._rows.get(table, ()))
@@ -173,7 +195,8 @@ class Change:
         """
         if not self._dirty:
             return
-        for table in {*self._rows, *self.bulk, *self.deletes, *self.touches} - self._schemas.keys():
+        named = {*self._rows, *self.bulk, *self.deletes, *self.bulk_deletes, *self.touches}
+        for table in named - self._schemas.keys():
             schema = self.tables.get(table) or schemas.get(table)
             if schema is None:
                 raise KeyError(f"there is no table {table!r}")
@@ -192,6 +215,8 @@ class Change:
                 self._schemas[table].getter(columns)
                 if not _all_exact(self._schemas[table], columns, keys):
                     by_columns[columns] = {check_key(columns, key): None for key in keys}
+        for table, tables in self.bulk_deletes.items():
+            self.bulk_deletes[table] = [_conform_keys(self._schemas[table], keys) for keys in tables]
         for (kind, name), value in self.sets.items():
             dump([kind, name, value])
         self._dirty = False
@@ -281,6 +306,22 @@ def _conform(schema: TableSchema, data: pa.Table) -> pa.Table:
             raise ValueError(f"column {field.name!r} of {schema.name!r} cannot be null")
         out.append(cast_column(schema, field.name, column))
     return pa.table(out, schema=target)
+
+
+def _conform_keys(schema: TableSchema, keys: pa.Table) -> pa.Table:
+    """Bring a table of keys to exactly the types of the columns."""
+    import pyarrow as pa
+
+    schema.getter(tuple(keys.column_names))
+    target = pa.schema([schema.arrow.field(name) for name in keys.column_names])
+    if keys.schema.equals(target):
+        return keys
+    return pa.table([cast_column(schema, f.name, keys.column(f.name)) for f in target], schema=target)
+
+
+def key_rows(keys: pa.Table) -> Iterator[Key]:
+    """Yield the rows of a table of keys."""
+    return zip(*(column.to_pylist() for column in keys.columns), strict=True)
 
 
 def cast_column(schema: TableSchema, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

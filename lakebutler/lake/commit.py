@@ -314,7 +314,7 @@ class Attempt:
 
 
 def _is_large(change: Change) -> bool:
-    return bool(change.bulk) or change.row_count() > _MANY_ROWS
+    return bool(change.bulk or change.bulk_deletes) or change.row_count() > _MANY_ROWS
 
 
 @cache

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.lake.group import flat
 from lakebutler.lake.schema import TableSchema
 from lakebutler.lake.segment import FileSegment, MemorySegment, Segment
 from lakebutler.lake.sorting import rows_to_table
-from lakebutler.lake.table import Slot, TableLayer, TableView
+from lakebutler.lake.table import DeleteSlot, Slot, TableLayer, TableView
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +25,7 @@ __all__ = ["Relation", "match", "quote", "relation", "scan", "shape"]
 Key = tuple[Any, ...]
 _FEW_KEYS = 40
 _MOST_SCOPES = 2000
+_MOST_COMPARED = 200_000
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ def relation(
     slots: Sequence[Slot] | None = None,
     *,
     label: str | None = None,
+    filters: Mapping[str, list[Any]] | None = None,
 ) -> Relation:
     """Return SQL that gives the rows of a table.
 
@@ -80,8 +83,13 @@ def relation(
         Only these of the segments of the committed layer, instead of all.
     label : `str`, optional
         What the names of the Arrow tables begin with; the table's name by default.
+    filters : mapping, optional
+        Values that columns must have, for which the caller filters what is returned:
+        deletes that hit no such row are left out, so that other rows may be there which
+        were deleted.
     """
     label = table if label is None else label
+    filters = filters or {}
     view = snapshot.view(table)
     names = list(columns) if columns is not None else list(view.schema.names)
     out = Relation("")
@@ -92,7 +100,7 @@ def relation(
     for place, slot in view.segments(scopes) if slots is None else ((0, slot) for slot in slots):
         groups.setdefault((place, bisect_right(stamps[place], slot.version)), []).append(slot)
     for number, ((place, _), alike) in enumerate(groups.items()):
-        anti = list(_anti(view, place, alike[0].version, f"{label}#{number}", out))
+        anti = list(_anti(view, place, alike[0].version, filters, f"{label}#{number}", out))
         sources = _sources(alike, f"{label}#{number}", out)
         parts.extend(f"SELECT {wanted} FROM {source} f" + "".join(anti) for source in sources)
     rows = view.memory_rows()
@@ -125,22 +133,56 @@ def _sources(slots: Sequence[Slot], prefix: str, out: Relation) -> Iterator[str]
         yield f"read_parquet([{', '.join(map(_text, files))}])"
 
 
-def _anti(view: TableView, place: int, version: int, prefix: str, out: Relation) -> Iterator[str]:
+def _anti(
+    view: TableView,
+    place: int,
+    version: int,
+    filters: Mapping[str, list[Any]],
+    prefix: str,
+    out: Relation,
+) -> Iterator[str]:
     """Yield the conditions that leave out rows that were deleted."""
     word = " WHERE "
+    for number, (columns, gone) in enumerate(_deletes(view, place, version, filters)):
+        name = f"{prefix}#gone{number}"
+        if isinstance(gone, Segment):
+            source = next(_sources([Slot(gone, 0, 0)], name, out))
+        else:
+            out.tables[name] = rows_to_table(view.schema, gone, columns)
+            source = quote(name)
+        yield f"{word}NOT EXISTS (SELECT 1 FROM {source} d WHERE {_equal(columns)})"
+        word = " AND "
+
+
+def _deletes(
+    view: TableView, place: int, version: int, filters: Mapping[str, list[Any]]
+) -> Iterator[tuple[tuple[str, ...], list[Key] | Segment]]:
+    """Yield the keys of what was deleted that can hit rows of a version which a filter lets pass."""
     for number, (layer, stamp) in enumerate(view.layers[place:]):
         after = version if number == 0 else -1
         found = layer.tombstones.between(after, stamp) if layer.tombstones.latest > after else {}
-        for i, (columns, keys) in enumerate(found.items()):
-            name = f"{prefix}#gone{number}.{i}"
-            out.tables[name] = rows_to_table(view.schema, [key for key, _ in keys], columns)
-            yield f"{word}NOT EXISTS (SELECT 1 FROM {quote(name)} d WHERE {_equal(columns)})"
-            word = " AND "
+        for columns, pairs in found.items():
+            keys = [key for key, _ in pairs]
+            for i, name in enumerate(columns):
+                if name in filters:
+                    keys = [key for key in keys if key[i] in filters[name]]
+            if keys:
+                yield columns, keys
         for slot in layer.deletes:
-            if after < slot.begin <= stamp:
-                source = next(_sources([Slot(slot.segment, 0, 0)], f"{prefix}#gone{number}", out))
-                yield f"{word}NOT EXISTS (SELECT 1 FROM {source} d WHERE {_equal(slot.columns)})"
-                word = " AND "
+            if after < slot.begin <= stamp and _can_hit(slot, filters):
+                yield slot.columns, slot.segment
+
+
+def _can_hit(slot: DeleteSlot, filters: Mapping[str, list[Any]]) -> bool:
+    """Whether a file of deleted keys has one that a filter lets pass, by its columns with few values."""
+    if not isinstance(slot.segment, FileSegment):
+        return True
+    for name in slot.columns:
+        if name in filters:
+            few = slot.segment.few_values(name)
+            if few is not None and few.isdisjoint(filters[name]):
+                return False
+    return True
 
 
 def _equal(columns: Sequence[str], left: str = "f", right: str = "d") -> str:
@@ -177,8 +219,16 @@ def match(
     if any(value not in filters.get(name, (value,)) for name, value in fixed.items()):
         return target.empty_table()
     filters = {**filters, **{name: [value] for name, value in fixed.items()}}
+    if columns == (schema.id,):
+        found = _match_ids(snapshot.view(table), keys, names, filters)
+        if found is not None:
+            return shape(found, target)
     source = relation(
-        snapshot, table, list(dict.fromkeys([*names, *columns, *filters])), _scopes(schema, filters)
+        snapshot,
+        table,
+        list(dict.fromkeys([*names, *columns, *filters])),
+        _scopes(schema, filters),
+        filters=filters,
     )
     keyed = keys.select(columns).append_column("_key", pa.array(range(keys.num_rows), pa.int64()))
     nulls = {name for name in columns if keys.column(name).null_count}
@@ -190,6 +240,28 @@ def match(
     wanted += ", k._key" if wanted else "k._key"
     sql = f'SELECT {wanted} FROM ({source.sql}) f JOIN "#keys" k ON {on}{condition}'
     return shape(run(snapshot, sql, {**source.tables, "#keys": keyed}, values), target)
+
+
+def _match_ids(
+    view: TableView, keys: pa.Table, names: Sequence[str], filters: Mapping[str, list[Any]]
+) -> pa.Table | None:
+    """Compare ids without an engine, or return `None` where rows are many or some were deleted."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    schema = view.schema
+    found = list(view.segments(_scopes(schema, filters)))
+    if sum(slot.segment.rows for _, slot in found) > _MOST_COMPARED or _any_deleted(view, found, filters):
+        return None
+    wanted = flat(keys.column(0)).storage
+    if wanted.null_count or pc.count_distinct(wanted).as_py() < len(wanted):
+        return None
+    assert schema.id is not None
+    columns = list(dict.fromkeys([*names, schema.id]))
+    data = _undeleted(view, found, columns, filters)
+    places = pc.index_in(flat(data.column(schema.id)).storage, value_set=wanted)
+    data = data.select(list(names)).append_column("_key", places.cast(pa.int64()))
+    return data.filter(places.is_valid())
 
 
 def _part_off(columns: tuple[str, ...], keys: pa.Table) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -243,15 +315,29 @@ def scan(snapshot: Snapshot, table: str, columns: Sequence[str] | None, where: M
     scopes = _scopes(schema, filters)
     needed = list(dict.fromkeys([*names, *filters]))
     found = list(view.segments(scopes))
-    if any(layer.may_delete for place, _ in found for layer, _ in view.layers[place:]):
+    if _any_deleted(view, found, filters):
         from lakebutler.lake.engine import run
 
-        source = relation(snapshot, table, needed, scopes)
+        source = relation(snapshot, table, needed, scopes, filters=filters)
         condition, values = _condition(filters)
         wanted = ", ".join(f"f.{quote(name)}" for name in names) or "1"
         sql = f"SELECT {wanted} FROM ({source.sql}) f{condition.replace(' AND ', ' WHERE ', 1)}"
         return shape(run(snapshot, sql, source.tables, values), target)
-    parts = [_filter(schema, _read(slot, needed, filters), filters).select(names) for _, slot in found]
+    return _undeleted(view, found, names, filters)
+
+
+def _undeleted(
+    view: TableView,
+    found: Iterable[tuple[int, Slot]],
+    names: Sequence[str],
+    filters: Mapping[str, list[Any]],
+) -> pa.Table:
+    """Read the rows of segments that a filter lets pass, and of memory, where none was deleted."""
+    import pyarrow as pa
+
+    schema = view.schema
+    target = pa.schema([schema.arrow.field(name) for name in names])
+    parts = [_read(schema, slot, names, filters) for _, slot in found]
     rows = _filter_rows(schema, view.memory_rows(), filters)
     if rows:
         getter = schema.getter(tuple(names))
@@ -265,13 +351,23 @@ def distinct(snapshot: Snapshot, table: str, column: str, where: Mapping[str, An
     schema = view.schema
     filters = _filters(schema, where)
     found = list(view.segments(_scopes(schema, filters)))
-    if any(layer.may_delete for place, _ in found for layer, _ in view.layers[place:]):
+    if _any_deleted(view, found, filters):
         return set(scan(snapshot, table, [column], where).column(0).unique().to_pylist())
     place = schema.position[column]
     out = {row[place] for row in _filter_rows(schema, view.memory_rows(), filters)}
     for _, slot in found:
         out |= _distinct(schema, slot.segment, column, filters)
     return out
+
+
+def _any_deleted(
+    view: TableView, found: Iterable[tuple[int, Slot]], filters: Mapping[str, list[Any]]
+) -> bool:
+    """Whether rows of segments may have been deleted which a filter lets pass."""
+    if not any(layer.may_delete for layer, _ in view.layers):
+        return False
+    versions = {(place, slot.version) for place, slot in found}
+    return any(True for pair in versions for _ in _deletes(view, *pair, filters))
 
 
 def _distinct(
@@ -297,26 +393,31 @@ def _is_in(filters: Mapping[str, list[Any]], names: Sequence[str], key: Key) -> 
     return all(value in filters.get(name, (value,)) for name, value in zip(names, key, strict=True))
 
 
-def _read(slot: Slot, names: Sequence[str], filters: Mapping[str, list[Any]]) -> pa.Table:
-    """Read columns of a segment, only around what a filter leaves where that is easily told."""
+def _read(
+    schema: TableSchema, slot: Slot, names: Sequence[str], filters: Mapping[str, list[Any]]
+) -> pa.Table:
+    """Read the rows of a segment that a filter lets pass, only around them where that is easily told."""
     import pyarrow as pa
 
     segment = slot.segment
     if not isinstance(segment, FileSegment):
         assert isinstance(segment, MemorySegment)
-        return segment.sorted.select(list(names))
-    prefix = []
+        return _filter(schema, segment.sorted, filters).select(list(names))
+    prefix: Key = ()
     for name in segment.sort:
         if len(filters.get(name, ())) != 1:
             break
-        prefix.append(filters[name][0])
-    if not prefix:
-        return segment.read(None, names)
-    parts = [
-        segment.read(group, names).slice(low, high - low)
-        for group, low, high in segment.ranges(tuple(prefix))
-    ]
-    return pa.concat_tables(parts) if parts else segment.read(None, names).slice(0, 0)
+        prefix = (*prefix, filters[name][0])
+    n = len(prefix)
+    rest = {name: values for name, values in filters.items() if name not in segment.sort[:n]}
+    needed = list(dict.fromkeys([*names, *rest])) or [segment.sort[0]]
+    if not prefix or (segment.first and segment.first[:n] == prefix == segment.last[:n]):
+        data = segment.read(None, needed)
+    else:
+        ranges = segment.ranges(prefix)
+        parts = [segment.read(group, needed).slice(low, high - low) for group, low, high in ranges]
+        data = pa.concat_tables(parts) if parts else segment.read(None, needed).slice(0, 0)
+    return _filter(schema, data, rest).select(list(names))
 
 
 def _filter(schema: TableSchema, data: pa.Table, filters: Mapping[str, list[Any]]) -> pa.Table:
@@ -329,9 +430,12 @@ def _filter(schema: TableSchema, data: pa.Table, filters: Mapping[str, list[Any]
         if isinstance(wanted.type, pa.BaseExtensionType):
             column = pa.chunked_array([c.storage for c in column.chunks], wanted.type.storage_type)
             wanted = pa.chunked_array([c.storage for c in wanted.chunks], wanted.type.storage_type)
-        elif pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        data = data.filter(pc.is_in(column, value_set=wanted.combine_chunks()))
+        value_set = wanted.combine_chunks()
+        if pa.types.is_dictionary(column.type):
+            masks = [pc.is_in(c.dictionary, value_set=value_set).take(c.indices) for c in column.chunks]
+            data = data.filter(pa.chunked_array(masks, pa.bool_()).fill_null(None in values))
+        else:
+            data = data.filter(pc.is_in(column, value_set=value_set))
     return data
 
 

@@ -30,6 +30,7 @@ PARQUET_KEY = b"lakebutler"
 Key = tuple[Any, ...]
 Ordered = tuple[tuple[bool, Any], ...]
 _numbers = itertools.count()
+_FEW_VALUES = 100
 
 
 _PHYSICAL = {
@@ -139,6 +140,7 @@ class FileSegment(Segment):
         self.first, self.last = file.first, file.last
         self._firsts: dict[int, list[Any]] = {}
         self._cut: dict[int, tuple[Key, Key]] = {}
+        self._few: dict[str, frozenset[str] | None] = {}
 
     def __repr__(self) -> str:
         return f"<FileSegment {self.file.path}, {self.rows} rows>"
@@ -321,6 +323,16 @@ class FileSegment(Segment):
             found = found.extended(self.schema, self.read(g, missing), missing)
         self._store.rows.put((self.file.path, g), found, found.nbytes)
         return found
+
+    def few_values(self, name: str) -> frozenset[str] | None:
+        """Return the values of a column of text, or `None` if they are many; read once, then known."""
+        if name not in self._few:
+            values = None
+            if self.schema.column(name).type == "string":
+                found = self.read(None, [name]).column(0).unique()
+                values = frozenset(found.to_pylist()) if len(found) <= _FEW_VALUES else None
+            self._few[name] = values
+        return self._few[name]
 
     def ids(self) -> np.ndarray[Any, Any]:
         """Return the first eight bytes of each row's id as one unsigned number."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.lake.change import Change
+from lakebutler.lake.change import Change, key_rows
 from lakebutler.lake.schema import TableSchema
 from lakebutler.lake.segment import MemorySegment, SegmentStore
 from lakebutler.lake.state import Head, LakeState
@@ -42,6 +42,9 @@ class Overlay:
         for table, by_columns in change.deletes.items():
             for columns, keys in by_columns.items():
                 self._layer(table, schemas).delete(columns, keys, stamp)
+        for table, tables in change.bulk_deletes.items():
+            for gone in tables:
+                self._layer(table, schemas).delete(tuple(gone.column_names), key_rows(gone), stamp)
         for table in change.row_tables():
             self._layer(table, schemas).add_rows(change.rows(table), stamp)
         for table, bulk in change.bulk.items():

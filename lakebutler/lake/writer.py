@@ -135,6 +135,10 @@ def _small_or_file(
     for action in large:
         for made in _into_file(action, schemas, writer):
             yield made, dump(encode_action(made, schemas))
+    for table, tables in change.bulk_deletes.items():
+        for keys in tables:
+            gone = _deleted(schemas[table], keys, writer)
+            yield gone, dump(encode_action(gone, schemas))
     for table in change.bulk:
         for file in writer.write_bulk(change, schemas[table]):
             added = AddFile(table, file)
@@ -152,17 +156,24 @@ def _row_actions(change: Change) -> Iterator[Rows | Delete]:
 
 
 def _into_file(action: Action, schemas: Mapping[str, TableSchema], writer: FileWriter) -> Iterator[Action]:
-    from lakebutler.lake.sorting import rows_to_table, sort_table
+    from lakebutler.lake.sorting import rows_to_table
 
     if isinstance(action, Delete):
         schema = schemas[action.table]
-        keys = rows_to_table(schema, action.keys, action.columns)
-        ordered = sort_table(schema, keys, action.columns).table
-        yield DeleteFile(action.table, action.columns, writer.write_file(schema, ordered, action.columns))
+        yield _deleted(schema, rows_to_table(schema, action.keys, action.columns), writer)
     elif isinstance(action, Rows):
         schema = schemas[action.table]
         for file in writer.write_rows(schema, rows_to_table(schema, action.rows)):
             yield AddFile(action.table, file)
+
+
+def _deleted(schema: TableSchema, keys: pa.Table, writer: FileWriter) -> DeleteFile:
+    """Write keys of rows that go."""
+    from lakebutler.lake.sorting import sort_table
+
+    columns = tuple(keys.column_names)
+    ordered = sort_table(schema, keys, columns).table
+    return DeleteFile(schema.name, columns, writer.write_file(schema, ordered, columns))
 
 
 class FileWriter:

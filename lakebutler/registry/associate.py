@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
@@ -18,6 +19,9 @@ from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import collections
 from lakebutler.registry.dataset_rows import NO_FILE, RefColumns, batch_rows, batch_table, key_table
 from lakebutler.registry.datasets import SMALL, find_row, group_refs
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["associate", "check_present", "disassociate", "require_type"]
 
@@ -235,5 +239,15 @@ def disassociate(snapshot: Snapshot, collection: str, refs: Sequence[DatasetRef]
         part = [refs[i] for i in positions]
         for name in {ref.datasetType.name for ref in part}:
             change.touch(layout.table, (name, collection))
-        change.delete(layout.table, ("id", "collection"), [(ref.id, collection) for ref in part])
+        if len(part) <= SMALL:
+            change.delete(layout.table, ("id", "collection"), [(ref.id, collection) for ref in part])
+        else:
+            change.delete_table(layout.table, _memberships(RefColumns(layout, part).ids, collection))
     return change if anything else None
+
+
+def _memberships(ids: pa.Array, collection: str) -> pa.Table:
+    """The keys of the rows of datasets in a collection."""
+    import pyarrow as pa
+
+    return pa.table({"id": ids, "collection": pa.repeat(collection, len(ids))})

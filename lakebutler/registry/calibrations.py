@@ -91,7 +91,7 @@ def certify(
     for layout, positions in group_refs(refs).items():
         part = [refs[i] for i in positions]
         batch = RefColumns(layout, part)
-        for dataset_type in {id(ref.datasetType): ref.datasetType for ref in part}.values():
+        for dataset_type in batch.types:
             _require_calibration(dataset_type, "certify")
         _refuse_twins(batch, collection)
         check_present(snapshot, batch)
@@ -211,10 +211,7 @@ def decertify(
     rows = rows.filter(_meets(rows, span))
     if not rows.num_rows:
         return None
-    begins = rows.column("valid_begin").to_pylist()
-    ids = rows.column("id").to_pylist()
-    keys = [(dataset_id, collection, begin) for dataset_id, begin in zip(ids, begins, strict=True)]
-    change.delete(layout.table, ("id", "collection", "valid_begin"), keys)
+    change.delete_table(layout.table, rows.select(["id", "collection", "valid_begin"]))
     for part in _remainders(rows, span):
         change.append_table(layout.table, part)
     return change

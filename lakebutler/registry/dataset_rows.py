@@ -7,12 +7,13 @@ import datetime
 import uuid
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
-from lakebutler.dimensions.coordinate import DataCoordinate
+from lakebutler.dimensions.coordinate import DataCoordinate, required_values
 from lakebutler.registry.schema import DatasetLayout
 
 if TYPE_CHECKING:
@@ -173,8 +174,16 @@ class RefColumns:
         self.refs = refs
 
     @cached_property
+    def types(self) -> list[DatasetType]:
+        """The dataset types, each once (two equal ones may be two objects)."""
+        kinds = list(map(attrgetter("datasetType"), self.refs))
+        return list(dict(zip(map(id, kinds), kinds, strict=True)).values())
+
+    @cached_property
     def names(self) -> list[str]:
         """Names of the dataset types."""
+        if len(self.types) == 1:
+            return [self.types[0].name] * len(self.refs)
         return list(map(attrgetter("datasetType.name"), self.refs))
 
     @cached_property
@@ -185,12 +194,14 @@ class RefColumns:
     @cached_property
     def scopes(self) -> set[tuple[str, str]]:
         """Pairs of a dataset type and a run."""
+        if len(self.types) == 1:
+            return {(self.types[0].name, run) for run in set(self.runs)}
         return set(zip(self.names, self.runs, strict=True))
 
     @cached_property
     def values(self) -> list[tuple[Any, ...]]:
         """Values of the required dimensions."""
-        return list(map(attrgetter("dataId.required_values"), self.refs))
+        return required_values(list(map(attrgetter("dataId"), self.refs)))
 
     @cached_property
     def ids(self) -> Any:
@@ -321,9 +332,9 @@ def uuid_array(ids: Sequence[uuid.UUID]) -> Any:
     """
     import pyarrow as pa
 
-    storage = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), len(ids), [None, pa.py_buffer(b"".join([i.int.to_bytes(16, "big") for i in ids]))]
-    )
+    to_bytes: Any = int.to_bytes
+    raw = b"".join(map(to_bytes, map(attrgetter("int"), ids), repeat(16), repeat("big")))
+    storage = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(raw)])
     return pa.ExtensionArray.from_storage(pa.uuid(), storage)
 
 

@@ -59,8 +59,8 @@ def group_refs(refs: Sequence[DatasetRef]) -> dict[DatasetLayout, Sequence[int]]
     groups : `dict` [`DatasetLayout`, sequence of `int`]
         Positions of the datasets of each table.
     """
-    kinds = {id(ref.datasetType) for ref in refs}
-    if len(kinds) == 1:
+    kinds = map(attrgetter("datasetType"), refs)
+    if len(set(map(id, kinds))) == 1:
         return {dataset_layout(refs[0].datasetType.dimensions): range(len(refs))}
     result: dict[DatasetLayout, list[int]] = {}
     layouts: dict[int, list[int]] = {}

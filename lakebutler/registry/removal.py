@@ -68,6 +68,8 @@ def remove_datasets(snapshot: Snapshot, refs: Sequence[DatasetRef], doomed: list
     change : `Change` or `None`
         `None` if there is nothing to remove.
     """
+    import pyarrow as pa
+
     change = Change()
     for layout, positions in group_refs(refs).items() if refs else ():
         if layout.table not in snapshot.schemas():
@@ -78,8 +80,8 @@ def remove_datasets(snapshot: Snapshot, refs: Sequence[DatasetRef], doomed: list
             continue
         _note_paths(rows, doomed)
         _touch(change, layout.table, rows)
-        found = sorted(set(rows.column("_key").to_pylist()))
-        change.delete(layout.table, ("id",), [(part[i].id,) for i in found])
+        found = rows.column("_key").unique().to_pylist()
+        change.delete_table(layout.table, pa.table({"id": uuid_array([part[i].id for i in found])}))
     return change or None
 
 
@@ -220,8 +222,7 @@ def _clear(snapshot: Snapshot, change: Change, table: str, runs: Sequence[str], 
     held = held.filter(pc.is_in(held.column("run"), pa.array(list(runs))))
     if held.num_rows:
         _touch(change, table, held)
-        keys = zip(held.column("id").to_pylist(), held.column("collection").to_pylist(), strict=True)
-        change.delete(table, ("id", "collection"), keys)
+        change.delete_table(table, held.select(["id", "collection"]))
 
 
 def needed_paths(snapshot: Snapshot, paths: Sequence[str]) -> set[str]:
