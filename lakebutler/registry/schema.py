@@ -18,6 +18,7 @@ from functools import lru_cache
 from lakebutler.dimensions.arrow import element_columns
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
+from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import RepositoryCorruptError
 from lakebutler.lake.schema import Column, TableSchema
 
@@ -147,26 +148,25 @@ def dataset_layout(group: DimensionGroup) -> DatasetLayout:
     schema = TableSchema(
         name=DATASET_PREFIX + ("_".join(names) if names else "global"),
         columns=(*_BEFORE, *columns, *_AFTER),
-        sort=("dataset_type", "collection", *_sort_order(group)),
+        sort=("dataset_type", "collection", *_sort_order(group.universe, names)),
         scope=("dataset_type", "collection"),
         id="id",
     )
     return DatasetLayout(schema=schema, dimensions=names, key_columns=keys)
 
 
-def _sort_order(group: DimensionGroup) -> list[str]:
+def _sort_order(universe: DimensionUniverse, required: Sequence[str]) -> list[str]:
     """Put what people ask for a piece of first: an exposure, a visit, a patch; then the rest.
 
-    The datasets of one exposure then lie side by side, those of one detector apart.
+    The datasets of one exposure then lie side by side, those of one detector apart; so do
+    the regions of one visit.
     """
-    governors = [name for name in group.required if name in group.governors]
-    regions = set(group.skypix)
-    for name in group.required:
-        element = group.universe.dimensions[name]
-        if name not in governors and (element.spatial is not None or element.temporal is not None):
-            regions.add(name)
-    later = [name for name in group.required if name not in governors]
-    return [*governors, *sorted(later, key=lambda name: name not in regions)]
+    dimensions = [universe.dimensions[name] for name in required]
+    governors = [d.name for d in dimensions if d.name in universe.governor_dimensions.names]
+    later = [d for d in dimensions if d.name not in governors]
+    regions = universe.skypix_dimensions.names
+    later.sort(key=lambda d: d.spatial is None and d.temporal is None and d.name not in regions)
+    return [*governors, *(d.name for d in later)]
 
 
 def group_of_table(table: str, columns: Sequence[str]) -> tuple[str, ...]:
@@ -223,14 +223,15 @@ def dimension_schema(element: DimensionElement) -> TableSchema:
     Returns
     -------
     schema : `TableSchema`
-        Sorted by the element's required dimensions.
+        Sorted by the element's required dimensions, a visit before a detector.
     """
     keys = tuple(element.required.names)
     columns = tuple(Column(name, kind, name not in keys) for name, kind in element_columns(element))
+    sort = tuple(_sort_order(element.universe, keys))
     return TableSchema(
         name=dimension_table(element.name),
         columns=columns,
-        sort=keys,
-        scope=keys[: min(1, len(keys) - 1)],
+        sort=sort,
+        scope=sort[: min(1, len(sort) - 1)],
         id=None,
     )

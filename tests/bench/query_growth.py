@@ -8,8 +8,9 @@
 
 The repositories are those of ``trust.py`` (one camera of 112 detectors, an exposure after the
 other), each question asked in one new process for each size; CPU time, the least of several.
-What overlaps a patch or a tract is asked of the repositories that ``query.py`` makes, where
-these are in ``--sky``.  The figures are kept in ``query-growth.json`` beside the picture.
+What overlaps a patch or a tract is asked of those of ``sky_content.py``: as many raws of HSC,
+five visits to each place, a skymap of the whole sky.  The figures are kept in
+``query-growth.json`` beside the picture.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from lakebutler import Butler  # noqa: E402
+from lakebutler.instruments.skymaps import SkyMap  # noqa: E402
+from tests.bench import sky_content  # noqa: E402
 from tests.bench.trust import CAMERA, DETECTORS, RUN, fill  # noqa: E402
 
 SIZES = "10000,100000,1000000,10000000"
@@ -62,6 +65,14 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def make(work: Path, size: int) -> None:
+    """Make the repositories of a size that are not there."""
+    if not (work / f"raws-{size}").exists():
+        fill(work / f"raws-{size}", size)
+    if not (work / f"sky-{size}").exists():
+        sky_content.fill_sky(work / f"sky-{size}", size)
+
+
 def measure(work: Path, size: int) -> dict[str, float]:
     """Ask a repository of so many datasets."""
     root = work / f"raws-{size}"
@@ -92,17 +103,18 @@ def measure(work: Path, size: int) -> dict[str, float]:
 
 
 def measure_sky(root: Path) -> dict[str, float]:
-    """Ask a repository what overlaps what."""
-    butler = Butler.from_config(root, collections=["raw/all"])
-    instrument = butler.query_dimension_records("instrument")[0].name
-    skymap = butler.query_dimension_records("skymap")[0].name
+    """Ask a repository what overlaps what, in the middle of its survey."""
+    butler = Butler.from_config(root, collections=[sky_content.RUN])
+    found = SkyMap(sky_content.skymap()).find_tract(*sky_content.CENTER)
     dimensions = ["visit", "detector", "tract", "patch"]
-    tract = f"instrument='{instrument}' AND skymap='{skymap}' AND tract=1"
-    patch = f"{tract} AND patch=60"
+    tract = f"instrument='{sky_content.CAMERA}' AND skymap='{sky_content.SKYMAP}' AND tract={found.id}"
+    patch = f"{tract} AND patch={found.find_patch(*sky_content.CENTER)}"
+
     return {
         "patch": least(lambda: butler.query_data_ids(dimensions, where=patch, limit=None), 5),
         "tract": least(lambda: butler.query_data_ids(dimensions, where=tract, limit=None), 5),
         "raws": least(lambda: butler.query_datasets("raw", where=f"{tract} AND visit > 0", limit=None), 5),
+        "pairs in the tract": len(butler.query_data_ids(dimensions, where=tract, limit=None)),
         "memory of overlaps, MB": peak_mb(),
     }
 
@@ -136,15 +148,17 @@ def main() -> int:
     """Measure each size in a process of its own, or draw what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="a directory on a local disk")
-    parser.add_argument("--sky", type=Path, help="the directory of query.py")
     parser.add_argument("--sizes", default=SIZES)
     parser.add_argument("--draw", type=Path, metavar="PICTURE")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         what, _, place = options.one.partition(":")
-        made = measure(options.work, int(place)) if what == "size" else measure_sky(Path(place))
-        print(json.dumps(made))
+        if what == "fill":
+            make(options.work, int(place))
+        else:
+            made = measure(options.work, int(place)) if what == "size" else measure_sky(Path(place))
+            print(json.dumps(made))
         return 0
     kept = options.work / "query-growth.json"
     if options.draw:
@@ -153,15 +167,10 @@ def main() -> int:
         return 0
     figures = json.loads(kept.read_text()) if kept.exists() else {}
     for size in map(int, options.sizes.split(",")):
-        if not (options.work / f"raws-{size}").exists():
-            fill(options.work / f"raws-{size}", size)
-        asked = [f"size:{size}"]
-        if options.sky and (options.sky / f"base-raws-{size}").exists():
-            asked.append(f"sky:{options.sky / f'base-raws-{size}'}")
-        for one in asked:
+        for one in (f"fill:{size}", f"size:{size}", f"sky:{options.work / f'sky-{size}'}"):
             command = [sys.executable, __file__, "--work", str(options.work), "--one", one]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            figures.setdefault(str(size), {}).update(json.loads(done.stdout))
+            figures.setdefault(str(size), {}).update(json.loads(done.stdout or "{}"))
         kept.write_text(json.dumps(figures, indent=1) + "\n")
         for name, value in figures[str(size)].items():
             print(f"{size:>11,}  {name:<28} {value:10.2f}", flush=True)

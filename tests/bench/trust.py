@@ -231,7 +231,7 @@ def fill(root: Path, size: int, *, log: bool = False) -> None:
     layout = dataset_layout(kind.dimensions)
     random_bytes = np.random.default_rng(1)
     for first in range(0, size, BLOCK):
-        table = _raws(layout.schema.arrow, np.arange(first, min(first + BLOCK, size)), random_bytes)
+        table = raws_table(layout.schema.arrow, np.arange(first, min(first + BLOCK, size)), random_bytes)
         change = Change()
         change.append_table(layout.table, table)
         butler._repository.lake.commit(lambda snapshot, change=change: change, op="ingest")
@@ -241,7 +241,8 @@ def fill(root: Path, size: int, *, log: bool = False) -> None:
     butler.close()
 
 
-def _raws(schema: Any, numbers: Any, source: Any) -> Any:
+def raws_table(schema: Any, numbers: Any, source: Any, camera: str = CAMERA, run: str = RUN) -> Any:
+    """Rows of raws with some numbers, as a table of datasets has them."""
     import numpy as np
     import pyarrow as pa
 
@@ -252,17 +253,17 @@ def _raws(schema: Any, numbers: Any, source: Any) -> Any:
 
     exposures = numbers // DETECTORS
     first, last = int(exposures[0]), int(exposures[-1])
-    files = pa.array([f"file:///data/{CAMERA}/{n:010d}.fits" for n in range(first, last + 1)])
+    files = pa.array([f"file:///data/{camera}/{n:010d}.fits" for n in range(first, last + 1)])
     known: dict[str, Any] = {
         "dataset_type": text("raw"),
-        "collection": text(RUN),
-        "instrument": text(CAMERA),
+        "collection": text(run),
+        "instrument": text(camera),
         "exposure": pa.array(exposures),
         "detector": pa.array(numbers % DETECTORS),
         "id": pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(16), count, [None, pa.py_buffer(source.bytes(16 * count))]
         ),
-        "run": text(RUN),
+        "run": text(run),
         "ingest_date": pa.array(np.full(count, 1_700_000_000_000_000)),
         "uri": pa.DictionaryArray.from_arrays(pa.array((exposures - first).astype(np.int32)), files),
         "formatter": text("json"),
