@@ -21,6 +21,7 @@ from lakebutler.ids import (
     dataset_uuid5,
     make_dataset_id,
     make_dataset_ids,
+    pack_dataset_ids,
     run_timestamp,
     uuid7,
     uuid7s,
@@ -109,6 +110,13 @@ def test_a_forked_child_does_not_repeat_the_randomness_of_its_parent() -> None:
 
 def test_many_random_ids_need_one_row_each() -> None:
     assert len(make_dataset_ids(DatasetIdGenEnum.UNIQUE, "r", "t", ("instrument",), [("a",)] * 7)) == 7
+
+
+def test_packed_ids_are_the_same_without_objects() -> None:
+    names, values = ("instrument", "detector"), [("a", i) for i in range(300)]
+    made = make_dataset_ids(DatasetIdGenEnum.DATAID_TYPE_RUN, "r", "t", names, values)
+    assert pack_dataset_ids("r", "t", names, values) == b"".join(one.bytes for one in made)
+    assert pack_dataset_ids("r", "t", names, []) == b""
 
 
 def test_values_that_look_like_formats_are_plain_text() -> None:

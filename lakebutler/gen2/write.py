@@ -35,7 +35,7 @@ from lakebutler.errors import StorageError
 from lakebutler.gen2.parts import Part, Plan
 from lakebutler.gen2.report import Report
 from lakebutler.gen2.resume import Leftovers
-from lakebutler.ids import DatasetIdGenEnum, make_dataset_ids, run_timestamp
+from lakebutler.ids import pack_dataset_ids, run_timestamp
 from lakebutler.instruments.skymaps.register import register_skymap
 from lakebutler.instruments.visits.changes import VisitChanges
 from lakebutler.instruments.visits.report import VisitStatus
@@ -62,6 +62,7 @@ SUMMARY_TYPE = "gen2_conversion_summary"
 _REPORT_RUN = "gen2/reports"
 _PLAIN = r"^[A-Za-z0-9/._+,=@~!$&'()*;:-]*$"
 _OP = "convert-gen2"
+_ID_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -318,6 +319,8 @@ class _Writer:
 
     def _report(self, report: Report) -> str:
         """Put the report into the repository, as two datasets of the same commit."""
+        import pyarrow as pa
+
         universe = self.registry.universe
         run = f"{_REPORT_RUN}/{run_timestamp(self.when)}"
         self.bundle.collections[run] = Collection(CollectionType.RUN)
@@ -331,7 +334,7 @@ class _Writer:
             layout, table = dataset_table(
                 kind,
                 run,
-                make_dataset_ids(DatasetIdGenEnum.DATAID_TYPE_RUN, run, name, (), [()]),
+                _ids(name, pa.array([run]), (), {}),
                 {},
                 self.when,
             )
@@ -360,18 +363,17 @@ def _ids(name: str, runs: pa.Array, dimensions: Sequence[str], keys: Mapping[str
     import pyarrow as pa
 
     n = len(runs)
-    mode = DatasetIdGenEnum.DATAID_TYPE_RUN
     columns = [keys[d].to_pylist() for d in dimensions]
     values = list(zip(*columns, strict=True)) if columns else [()] * n
     encoded = runs.dictionary_encode()
     which = encoded.indices.to_numpy()
-    ids: list[bytes] = [b""] * n
+    ids = np.empty((n, _ID_BYTES), np.uint8)
     for k, run in enumerate(encoded.dictionary.to_pylist()):
-        places = range(n) if len(encoded.dictionary) == 1 else np.flatnonzero(which == k).tolist()
-        made = make_dataset_ids(mode, run, name, dimensions, [values[i] for i in places])
-        for i, one in zip(places, made, strict=True):
-            ids[i] = one.bytes
-    return pa.array(ids, pa.binary(16))
+        places = np.flatnonzero(which == k)
+        some = values if len(places) == n else [values[i] for i in places.tolist()]
+        packed = pack_dataset_ids(run, name, dimensions, some)
+        ids[places] = np.frombuffer(packed, np.uint8).reshape(-1, _ID_BYTES)
+    return pa.Array.from_buffers(pa.binary(_ID_BYTES), n, [None, pa.py_buffer(ids)])
 
 
 def _direct(part: Part, rows: pa.Table, table: pa.Table) -> pa.Table:
