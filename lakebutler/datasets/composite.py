@@ -6,14 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
-from lakebutler.datasets.delegate import StorageClassDelegate
 from lakebutler.datasets.storage_class_types import resolve_type
 from lakebutler.errors import StorageClassError, known_names
-
-if TYPE_CHECKING:
-    from lakebutler.datasets.storage_class import StorageClass
 
 __all__ = ["Composite"]
 
@@ -23,28 +19,28 @@ class Composite:
 
     name: str
     parameters: frozenset[str]
-    _components: dict[str, StorageClass | str]
-    _derived: dict[str, StorageClass | str]
+    _components: dict[str, Self | str]
+    _derived: dict[str, Self | str]
     _delegate: type | str | None
 
     @cached_property
-    def components(self) -> Mapping[str, StorageClass]:
+    def components(self) -> Mapping[str, Self]:
         """Parts that can be read alone."""
         return self._resolve(self._components)
 
     @cached_property
-    def derivedComponents(self) -> Mapping[str, StorageClass]:
+    def derivedComponents(self) -> Mapping[str, Self]:
         """What is computed from the whole on reading."""
         return self._resolve(self._derived)
 
-    def _resolve(self, parts: Mapping[str, StorageClass | str]) -> Mapping[str, StorageClass]:
+    def _resolve(self, parts: Mapping[str, Self | str]) -> Mapping[str, Self]:
         return MappingProxyType({name: self._known(part) for name, part in parts.items()})
 
-    def _known(self, part: StorageClass | str) -> StorageClass:
+    def _known(self, part: Self | str) -> Self:
         """Look a storage class up, where it is given by name."""
         raise NotImplementedError
 
-    def allComponents(self) -> Mapping[str, StorageClass]:
+    def allComponents(self) -> Mapping[str, Self]:
         """All components, derived ones too.
 
         Returns
@@ -54,7 +50,7 @@ class Composite:
         """
         return MappingProxyType({**self.components, **self.derivedComponents})
 
-    def component(self, name: str) -> StorageClass:
+    def component(self, name: str) -> Self:
         """Storage class of one component.
 
         Parameters
@@ -147,17 +143,26 @@ class Composite:
         return {name: value for name, value in (parameters or {}).items() if name in chosen}
 
     @property
-    def delegateClass(self) -> type[StorageClassDelegate] | None:
-        """The class of the delegate, imported when first asked for; `None` if there is none."""
+    def pytype(self) -> type:
+        """The Python type."""
+        raise NotImplementedError
+
+    def validateInstance(self, instance: Any) -> bool:
+        """Whether an object is of the Python type."""
+        raise NotImplementedError
+
+    @property
+    def delegateClass(self) -> type[Any] | None:
+        """The `StorageClassDelegate`, imported when first asked for; `None` if there is none."""
         if isinstance(self._delegate, str):
             self._delegate = resolve_type(self._delegate)
-        if self._delegate is not None and not issubclass(self._delegate, StorageClassDelegate):
+        if self._delegate is not None and not hasattr(self._delegate, "storedComponents"):
             raise StorageClassError(
                 f"storage class {self.name!r}: {self._delegate.__name__} is no StorageClassDelegate"
             )
         return self._delegate
 
-    def delegate(self) -> StorageClassDelegate:
+    def delegate(self) -> Any:
         """Make what takes objects of this storage class apart.
 
         Returns
@@ -176,7 +181,7 @@ class Composite:
                 f"storage class {self.name!r} has no delegate",
                 hint="name one: delegate: my.module.MyDelegate in its definition",
             )
-        return found(self)  # type: ignore[arg-type]  # the only subclass is StorageClass
+        return found(self)
 
     @property
     def has_delegate(self) -> bool:

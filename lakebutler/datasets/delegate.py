@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lakebutler.errors import StorageClassError
 
 if TYPE_CHECKING:
-    from lakebutler.datasets.storage_class import StorageClass
+    from lakebutler.datasets.composite import Composite
 
 __all__ = ["DatasetComponent", "StorageClassDelegate"]
 
@@ -38,7 +38,7 @@ class DatasetComponent:
     """
 
     name: str
-    storageClass: StorageClass
+    storageClass: Composite
     component: Any
 
 
@@ -57,7 +57,7 @@ class StorageClassDelegate:
     has no state.
     """
 
-    def __init__(self, storageClass: StorageClass) -> None:
+    def __init__(self, storageClass: Composite) -> None:
         self.storageClass = storageClass
 
     def getComponent(self, composite: Any, componentName: str) -> Any:

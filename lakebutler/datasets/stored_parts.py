@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "COMPONENT_MAX",
     "PARTS",
     "StoredPart",
     "each_path",
@@ -34,9 +35,11 @@ __all__ = [
 PARTS = "components://"
 """How the text begins that stands for several files."""
 
+COMPONENT_MAX = 255
+"""Longest name of a component."""
+
 _FIELDS = ("path", "uri", "formatter", "storage_class", "size", "checksum")
 _TEXTS = ("path", "uri", "formatter", "storage_class", "checksum")
-_COMPONENT_MAX = 255
 
 
 class StoredPart(NamedTuple):
@@ -123,7 +126,7 @@ def _parts(body: Any) -> dict[str, StoredPart]:
 
 
 def _part(name: str, facts: Any) -> StoredPart:
-    if not name.isidentifier() or len(name) > _COMPONENT_MAX:
+    if not name.isidentifier() or len(name) > COMPONENT_MAX:
         raise ValueError(f"{name[:50]!r} is no component")
     part = StoredPart(*(facts.get(field) for field in _FIELDS))
     for field in _TEXTS:

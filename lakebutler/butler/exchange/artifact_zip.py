@@ -27,6 +27,7 @@ from lakebutler.butler.exchange.import_files import Target, add_incoming, make_r
 from lakebutler.butler.exchange.import_merge import find_present
 from lakebutler.butler.exchange.import_migrate import check_universe, to_records
 from lakebutler.butler.exchange.import_records import OWN_FORMATTER, Incoming, IncomingFile
+from lakebutler.butler.exchange.parts import IncomingPart, check_part, each_file
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
@@ -61,6 +62,9 @@ _MAX_RATIO = 200
 
 _FREE = 64 << 20
 """Members up to this size may grow as they like."""
+
+_File = tuple[IncomingPart | None, FileRecord]
+"""A file, and which part of its datasets it is."""
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\:]{1,255}")
 
@@ -107,8 +111,8 @@ def retrieve_zip(
         with zipfile.ZipFile(partial, "x", allowZip64=True) as archive:
             index = json.dumps(_index(source, files, names), separators=(",", ":"), ensure_ascii=False)
             archive.writestr(INDEX_NAME, index + "\n", compress_type=zipfile.ZIP_DEFLATED)
-            for record, several in files.items():
-                _write_member(source, archive, record, several[0], names[record])
+            for (part, record), several in files.items():
+                _write_member(source, archive, record, several[0], names[part, record])
         os.replace(partial, place)
     except OSError as error:
         if isinstance(error, ButlerError):
@@ -133,9 +137,9 @@ def _write_member(
             found.unlink(missing_ok=True)
 
 
-def _files(source: Target, refs: Sequence[DatasetRef]) -> dict[FileRecord, list[DatasetRef]]:
-    """Datasets by their file."""
-    files: dict[FileRecord, list[DatasetRef]] = {}
+def _files(source: Target, refs: Sequence[DatasetRef]) -> dict[_File, list[DatasetRef]]:
+    """Datasets by their files."""
+    files: dict[_File, list[DatasetRef]] = {}
     for layout, table in dataset_rows(source.registry.snapshot, refs).items():
         names = table.column("dataset_type").unique().to_pylist()
         types = {name: source.registry.dataset_type(name) for name in names}
@@ -148,29 +152,31 @@ def _files(source: Target, refs: Sequence[DatasetRef]) -> dict[FileRecord, list[
                     f"{ref.datasetType.name} {ref.dataId} in {ref.run!r} has no file",
                     hint="choose datasets that are stored",
                 )
-            files.setdefault(record, []).append(ref)
+            for part, file in each_file(record):
+                files.setdefault((part, file), []).append(ref)
     return files
 
 
-def _member_names(files: Mapping[FileRecord, Sequence[DatasetRef]]) -> dict[FileRecord, str]:
-    names: dict[FileRecord, str] = {}
+def _member_names(files: Mapping[_File, Sequence[DatasetRef]]) -> dict[_File, str]:
+    names: dict[_File, str] = {}
     taken = {INDEX_NAME.casefold()}
-    for record, refs in files.items():
+    for file, refs in files.items():
+        record = file[1]
         end = (record.path or record.uri or "").partition("?")[0].rpartition("/")[2]
         end = end if _NAME.fullmatch(end) else escape(end)
         name = f"{str(refs[0].id)[:8]}-{end}"
         if name.casefold() in taken:  # IDs that were made in the same second begin alike
             name = f"{refs[0].id}-{end}"
         taken.add(name.casefold())
-        names[record] = name
+        names[file] = name
     return names
 
 
 def _index(
-    source: Target, files: Mapping[FileRecord, Sequence[DatasetRef]], names: Mapping[FileRecord, str]
+    source: Target, files: Mapping[_File, Sequence[DatasetRef]], names: Mapping[_File, str]
 ) -> dict[str, Any]:
     universe = source.registry.universe
-    refs = [ref for several in files.values() for ref in several]
+    refs = list({ref.id: ref for several in files.values() for ref in several}.values())
     types = {ref.datasetType.name: ref.datasetType for ref in refs}
     keys: dict[str, set[tuple[Any, ...]]] = {}
     for layout, table in dataset_rows(source.registry.snapshot, refs).items():
@@ -207,11 +213,11 @@ def _index(
             "dimension_records": _serialized(universe, types.values(), records),
         },
         "artifact_map": {
-            names[record]: {
-                "info": _info(record),
+            names[file]: {
+                "info": _info(*file),
                 "ids": [str(ref.id) for ref in several],
             }
-            for record, several in files.items()
+            for file, several in files.items()
         },
     }
 
@@ -236,13 +242,13 @@ def _serialized(
     return made
 
 
-def _info(record: FileRecord) -> dict[str, Any]:
+def _info(part: IncomingPart | None, record: FileRecord) -> dict[str, Any]:
     own = "." not in record.formatter.partition("?")[0]
     info = {
         "formatter": FOREIGN_FORMATTERS.get(record.formatter, _OTHER) if own else record.formatter,
         "path": record.path if record.path is not None else record.uri,
         "storage_class": record.storage_class,
-        "component": None,
+        "component": part.component if part is not None else None,
         "checksum": None,
         "file_size": record.size,
     }
@@ -423,7 +429,11 @@ def _gather(
         _add_type(target, incoming, target.registry.dataset_type(name), several, where)
     runs = sorted({ref["run"] for ref in refs["compact_refs"].values()})
     bundle.collections = {run: Collection(CollectionType.RUN) for run in runs}
-    _add_artifacts(incoming, index["artifact_map"], members, where, place)
+    classes = {
+        one: str(refs["dataset_types"][ref["dataset_type_name"]]["storageClass"])
+        for one, ref in refs["compact_refs"].items()
+    }
+    _add_artifacts(incoming, index["artifact_map"], members, where, classes, place)
     return incoming
 
 
@@ -470,14 +480,20 @@ def _add_artifacts(
     artifacts: Mapping[str, Any],
     members: Mapping[str, zipfile.ZipInfo],
     where: Mapping[str, tuple[Any, int]],
+    classes: Mapping[str, str],
     place: str,
 ) -> None:
     for name, artifact in artifacts.items():
         info = artifact["info"]
         if name not in members:
             raise FileFormatError(f"{place}: its index names {name[:100]!r}, which is not in it")
+        part = None
         if info.get("component") is not None:
-            raise FileFormatError(f"{place}: {name!r} is only a part of a dataset, which has no place here")
+            kinds = {classes[one] for one in artifact["ids"]}
+            if len(kinds) != 1:
+                raise FileFormatError(f"{place}: {name!r} has datasets of different storage classes")
+            part = IncomingPart(str(info["component"]), str(info["storage_class"]), kinds.pop())
+            check_part(part, f"{place}: {name!r}")
         if members[name].file_size != info["file_size"]:
             raise FileFormatError(f"{place}: {name!r} has not the size that the index says")
         formatter = info.get(OWN_FORMATTER) or info["formatter"]
@@ -486,7 +502,7 @@ def _add_artifacts(
             raise FileFormatError(f"{place}: {name!r} has datasets of different dimensions")
         rows = sorted(where[one][1] for one in artifact["ids"])
         incoming.files.append(
-            IncomingFile(name, str(formatter), layouts.pop(), tuple(rows), int(info["file_size"]))
+            IncomingFile(name, str(formatter), layouts.pop(), tuple(rows), int(info["file_size"]), part=part)
         )
 
 

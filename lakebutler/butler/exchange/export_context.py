@@ -18,11 +18,13 @@ from lakebutler.butler.exchange.export_records import (
 from lakebutler.butler.exchange.import_api import check_format, place_text
 from lakebutler.butler.exchange.import_bundle import Bundle, Collection
 from lakebutler.butler.exchange.import_files import Target, make_refs
+from lakebutler.butler.exchange.parts import IncomingPart, is_absolute, part_ref, relocated
 from lakebutler.butler.retrieve import retrieve_artifacts
 from lakebutler.collections.collection import CollectionType
 from lakebutler.config import normalise_root
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.file_dataset import FileDataset
+from lakebutler.datasets.stored_parts import StoredPart, is_parts, join_parts, parts_of
 from lakebutler.datastore.paths import file_uri
 from lakebutler.datastore.records import FileRecord
 from lakebutler.dimensions.coordinate import DataCoordinate
@@ -240,6 +242,8 @@ class RepoExportContext:
         return _set_files(table, places, formatters)
 
     def _address(self, path: str) -> str:
+        if is_parts(path):
+            return relocated(path, lambda part: part.uri or self._address(part.path or ""))
         place = f"{self._target.repository.root}/{path}"
         return place if "://" in place else file_uri(place)
 
@@ -252,7 +256,8 @@ class RepoExportContext:
         ]
         first: dict[tuple[str | None, str | None], int] = {}
         for record in records:
-            first.setdefault((record.path, record.uri), len(first))
+            for file in record.files:
+                first.setdefault((file.path, file.uri), len(first))
         mode = "copy" if self._transfer == "auto" else self._transfer
         made = retrieve_artifacts(
             self._target.repository.datastore,
@@ -265,7 +270,14 @@ class RepoExportContext:
         names = [place.ospath if place.isLocal else str(place) for place in made]
         self.made += names
         relative = [name.removeprefix(prefix) for name in names]
-        return [relative[first[record.path, record.uri]] for record in records]
+
+        def place(file: FileRecord | StoredPart) -> str:
+            return relative[first[file.path, file.uri]]
+
+        return [
+            place(record) if record.parts is None else relocated(record.path or record.uri or "", place)
+            for record in records
+        ]
 
     def _rewritten(
         self,
@@ -280,6 +292,12 @@ class RepoExportContext:
         for i, key in enumerate(zip(places, formatters, strict=True)):
             files.setdefault(key, []).append(i)
         for (place, formatter), rows in files.items():
+            if is_parts(place):
+                for i in rows:
+                    places[i] = _rewritten_parts(
+                        place, refs[i], table.column("storage_class")[i].as_py(), rewrite
+                    )
+                continue
             changed = rewrite(FileDataset(place, [refs[i] for i in rows], formatter))
             for i in rows:
                 places[i] = changed.location()
@@ -311,11 +329,25 @@ class RepoExportContext:
         return self._bundle
 
 
+def _rewritten_parts(text: str, ref: DatasetRef, composite: str, rewrite: Rewrite) -> str:
+    """Let the caller say how the export refers to each file of a dataset in parts."""
+    moved = {}
+    for name, part in parts_of(text).items():
+        which = IncomingPart(name, part.storage_class, composite)
+        place = part.path if part.path is not None else part.uri
+        changed = rewrite(FileDataset(place, [part_ref(ref, which)], part.formatter))
+        new, formatter = changed.location(), changed.formatter or part.formatter
+        path, uri = (None, new) if is_absolute(new) else (new, None)
+        moved[name] = part._replace(path=path, uri=uri, formatter=formatter)
+    path, uri = join_parts(moved)
+    return path or uri or ""
+
+
 def _set_files(table: pa.Table, places: list[str], formatters: list[str]) -> pa.Table:
     """Absolute places into ``uri``, relative ones into ``path``."""
     import pyarrow as pa
 
-    absolute = ["://" in place or place.startswith("/") for place in places]
+    absolute = [is_absolute(place) for place in places]
     columns = {
         "path": [None if a else p for p, a in zip(places, absolute, strict=True)],
         "uri": [p if a else None for p, a in zip(places, absolute, strict=True)],

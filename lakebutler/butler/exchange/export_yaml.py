@@ -14,6 +14,7 @@ from lakebutler.butler.exchange.import_bundle import Collection
 from lakebutler.butler.exchange.import_records import FORMAT_VERSION, OWN_FORMATTER
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.datasets.stored_parts import is_parts, parts_of
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import FileFormatError
@@ -220,11 +221,16 @@ def _of_type(layout: DatasetLayout, table: pa.Table, name: str) -> Iterator[str]
 
 
 def _records(layout: DatasetLayout, rows: pa.Table) -> Iterator[str]:
-    """One record for each file, with all its datasets."""
+    """One record for each file, with all its datasets; for each component where they are in parts."""
     columns = [rows.column(n).to_pylist() for n in ("path", "uri", "formatter", "id", *layout.dimensions)]
     files: dict[Any, list[tuple[Any, ...]]] = {}
     for i, (path, uri, formatter, *rest) in enumerate(zip(*columns, strict=True)):
         place = path if path is not None else uri
+        if is_parts(place):
+            for name, part in parts_of(place).items():
+                where = part.path if part.path is not None else part.uri
+                files[where, part.formatter, name, part.storage_class] = [tuple(rest)]
+            continue
         files.setdefault((place, formatter) if place is not None else i, []).append(tuple(rest))
     keys = [f"{name}: " for name in layout.dimensions]
     for key, several in files.items():
@@ -237,6 +243,8 @@ def _records(layout: DatasetLayout, rows: pa.Table) -> Iterator[str]:
         if isinstance(key, tuple):
             lines.append(f"    path: {_text(key[0])}")
             lines += _formatter(key[1])
+        if isinstance(key, tuple) and len(key) > 2:
+            lines += [f"    component: {key[2]}", f"    storage_class: {_text(key[3])}"]
         yield "\n".join(lines) + "\n"
 
 

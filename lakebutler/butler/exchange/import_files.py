@@ -15,6 +15,7 @@ from lakebutler.butler import ingest as ingesting
 from lakebutler.butler.exchange.import_bundle import Bundle, with_files
 from lakebutler.butler.exchange.import_merge import find_present, merge
 from lakebutler.butler.exchange.import_records import Incoming, IncomingFile
+from lakebutler.butler.exchange.parts import IncomingPart, part_ref
 from lakebutler.butler.pending import Batch, Pending
 from lakebutler.butler.repository import Repository
 from lakebutler.config import normalise_root
@@ -23,6 +24,7 @@ from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datasets.file_dataset import FileDataset
 from lakebutler.datastore.ingest import Ingested
 from lakebutler.datastore.paths import Allowed, file_uri
+from lakebutler.datastore.records import FileRecord
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.errors import ExternalFileError, FileIntegrityError
 from lakebutler.registry.dataset_rows import FileRow, uuid_bytes
@@ -163,7 +165,7 @@ def make_refs(
             ref is None
             or ref.run != run
             or ref.dataId.required_values != values
-            or ref.datasetType != dataset_type
+            or (ref.datasetType is not dataset_type and ref.datasetType != dataset_type)
         ):
             data_id = DataCoordinate.from_required_values(dataset_type.dimensions, values)
             ref = DatasetRef(dataset_type, data_id, run=run, id=uuid.UUID(bytes=dataset_id), conform=False)
@@ -288,12 +290,22 @@ def _bring(target: Target, incoming: Incoming, files: Sequence[IncomingFile], tr
         rows: dict[str, list[FileRow | None]] = {
             layout.table: [None] * table.num_rows for layout, table in bundle.datasets.items()
         }
+        parts: dict[tuple[str, str, int], dict[str, FileRecord]] = {}
         for file, record in zip(files, done.records, strict=True):
             here, found_row = rows[file.layout.table], FileRow._make(record)
             if found_row.checksum is None and file.checksum is not None:
                 found_row = found_row._replace(checksum=file.checksum)
+            if file.part is not None:
+                found = FileRecord._make(found_row)._replace(storage_class=file.part.storage_class)
+                for row in file.rows:
+                    parts.setdefault((file.layout.table, file.part.composite, row), {})[
+                        file.part.component
+                    ] = found
+                continue
             for row in file.rows:
                 here[row] = found_row
+        for (name, composite, row), some in parts.items():
+            rows[name][row] = FileRow._make(FileRecord.of_parts(some, composite))
         for layout, table in bundle.datasets.items():
             bundle.datasets[layout] = with_files(layout, table, rows[layout.table])
     except BaseException:
@@ -345,7 +357,7 @@ def _file_datasets(
     """Files as the datastore takes them: with all their references where it has to name them."""
     bundle = incoming.bundle
     if not named:
-        samples: dict[tuple[str, str], list[DatasetRef]] = {}
+        samples: dict[tuple[str, str, IncomingPart | None], list[DatasetRef]] = {}
         names = {
             layout.table: table.column("dataset_type").to_pylist()
             for layout, table in bundle.datasets.items()
@@ -353,11 +365,12 @@ def _file_datasets(
         made = []
         for file in files:
             place = file.layout.table
-            key = (place, names[place][file.rows[0]])
+            key = (place, names[place][file.rows[0]], file.part)
             sample = samples.get(key)
             if sample is None:
                 table = bundle.datasets[file.layout]
-                sample = samples[key] = make_refs(file.layout, table, [file.rows[0]], types)
+                sample = make_refs(file.layout, table, [file.rows[0]], types)
+                sample = samples[key] = _named_by(file, sample)
             made.append(FileDataset(file.path, sample, file.formatter))
         return made
     wanted: dict[str, list[int]] = {}
@@ -368,7 +381,16 @@ def _file_datasets(
         rows = wanted.get(layout.table, [])
         made_refs = make_refs(layout, table, rows, types, incoming.known)
         refs[layout.table] = dict(zip(rows, made_refs, strict=True))
-    return [FileDataset(f.path, [refs[f.layout.table][row] for row in f.rows], f.formatter) for f in files]
+    return [
+        FileDataset(f.path, _named_by(f, [refs[f.layout.table][row] for row in f.rows]), f.formatter)
+        for f in files
+    ]
+
+
+def _named_by(file: IncomingFile, refs: list[DatasetRef]) -> list[DatasetRef]:
+    """References that a file is named after: those of components, where it is of one."""
+    part = file.part
+    return refs if part is None else [part_ref(ref, part) for ref in refs]
 
 
 def _witnesses(

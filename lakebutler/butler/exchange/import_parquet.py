@@ -13,8 +13,10 @@ from lakebutler.butler.exchange.export_parquet import EXPORT_NAME, MANIFEST, PAR
 from lakebutler.butler.exchange.import_bundle import Collection
 from lakebutler.butler.exchange.import_migrate import check_universe
 from lakebutler.butler.exchange.import_records import Incoming, IncomingFile
+from lakebutler.butler.exchange.parts import IncomingPart
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.datasets.stored_parts import is_parts, parts_of
 from lakebutler.dimensions.arrow import records_to_table
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import (
@@ -178,12 +180,20 @@ def _bare(rows: pa.Table) -> pa.Table:
 def _files(layout: DatasetLayout, rows: pa.Table, start: int) -> list[IncomingFile]:
     names = ("path", "uri", "formatter", "size", "checksum")
     columns = [rows.column(name).to_pylist() for name in names]
+    classes = rows.column("storage_class")
     several: dict[str, list[int]] = {}
     files: list[IncomingFile] = []
     at: dict[str, int] = {}
     for i, (path, uri, formatter, size, checksum) in enumerate(zip(*columns, strict=True), start):
         place = path if path is not None else uri
         if place is None:
+            continue
+        if is_parts(place):
+            for name, part in parts_of(place).items():
+                which = IncomingPart(name, part.storage_class, classes[i - start].as_py())
+                there = part.path if part.path is not None else part.uri or ""
+                some = (there, part.formatter, layout, (i,), part.size, part.checksum)
+                files.append(IncomingFile(*some, part=which))
             continue
         known = at.setdefault(place, len(files))
         if known < len(files):  # a file with several datasets

@@ -17,6 +17,7 @@ from lakebutler.butler.exchange.import_migrate import (
     to_records,
 )
 from lakebutler.butler.exchange.import_yaml import tai_nsec
+from lakebutler.butler.exchange.parts import IncomingPart, check_part
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
@@ -70,6 +71,9 @@ class IncomingFile(NamedTuple):
 
     stays: bool = False
     """Whether the file stays where it is even if others are copied (``auto``)."""
+
+    part: IncomingPart | None = None
+    """Which part of its datasets it is, where these are in parts."""
 
 
 @dataclass
@@ -249,6 +253,7 @@ class _Reader:
         ids: list[uuid.UUID] = []
         data_ids: list[Mapping[str, Any]] = []
         files: list[tuple[str, str | None, int, int]] = []
+        parts = _Parts(dataset_type.storageClass_name)
         for record in entry["records"]:
             some = [_uuid(value) for value in _listed(record["dataset_id"])]
             path, formatter = record.get("path"), record.get("formatter")
@@ -256,12 +261,17 @@ class _Reader:
                 formatter is None or isinstance(formatter, str)
             ):
                 raise self.fail("'path' and 'formatter' must be texts")
-            if len(some) > 1 and self._repeats(path, some):
+            if record.get("component") is not None:
+                some = parts.add(record, some, len(ids), self.fail)
+                path = None
+            elif len(some) > 1 and self._repeats(path, some):
                 continue
             if path:
                 files.append((path, record.get(OWN_FORMATTER, formatter), len(ids), len(some)))
             ids += some
-            values = _listed(record["data_id"])
+            values = (
+                _listed(record["data_id"])[: len(some)] if parts.has(record) else _listed(record["data_id"])
+            )
             if len(values) != len(some):
                 raise self.fail(f"{len(some)} dataset IDs, but {len(values)} data IDs")
             data_ids += values
@@ -277,6 +287,7 @@ class _Reader:
             IncomingFile(path, formatter, layout, tuple(range(start + first, start + first + count)))
             for path, formatter, first, count in files
         ]
+        self.incoming.files += parts.files(layout, start)
 
     def _repeats(self, path: str | None, ids: list[uuid.UUID]) -> bool:
         """A file with several datasets is written once for each of them."""
@@ -356,6 +367,40 @@ class _Reader:
         datasets = self.incoming.bundle.datasets[layout]
         table = member_table(datasets, rows, name, begin, end)
         self.incoming.bundle.add_table("members", layout, table)
+
+
+class _Parts:
+    """Files of components, in one entry of datasets."""
+
+    def __init__(self, composite: str) -> None:
+        self._composite = composite
+        self._rows: dict[uuid.UUID, int] = {}
+        self._files: list[tuple[str, str | None, IncomingPart, tuple[int, ...]]] = []
+
+    def has(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record is that of a component."""
+        return record.get("component") is not None
+
+    def add(self, record: Mapping[str, Any], ids: list[uuid.UUID], count: int, fail: Any) -> list[uuid.UUID]:
+        """Note a file; gives the datasets that are new, to be counted from a row on."""
+        path, component, storage_class = (record.get(k) for k in ("path", "component", "storage_class"))
+        if not (isinstance(path, str) and isinstance(component, str) and isinstance(storage_class, str)):
+            raise fail("a component has 'path', 'component' and 'storage_class', which are texts")
+        new = [one for one in ids if one not in self._rows]
+        if new and len(new) != len(ids):
+            raise fail("the files of components have different datasets")
+        self._rows.update({one: row for row, one in enumerate(new, count)})
+        part = check_part(IncomingPart(component, storage_class, self._composite), path)
+        formatter = record.get(OWN_FORMATTER, record.get("formatter"))
+        self._files.append((path, formatter, part, tuple(self._rows[one] for one in ids)))
+        return new
+
+    def files(self, layout: DatasetLayout, start: int) -> list[IncomingFile]:
+        """The files, with the rows of their datasets in a table."""
+        return [
+            IncomingFile(path, formatter, layout, tuple(start + row for row in rows), part=part)
+            for path, formatter, part, rows in self._files
+        ]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -22,9 +22,11 @@ from lakebutler.butler.exchange.import_bundle import Bundle, Collection, merge_p
 from lakebutler.butler.exchange.import_files import Target, add_incoming, make_refs
 from lakebutler.butler.exchange.import_merge import find_present
 from lakebutler.butler.exchange.import_records import Incoming, IncomingFile
+from lakebutler.butler.exchange.parts import each_file
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
+from lakebutler.datasets.stored_parts import is_parts
 from lakebutler.datastore.records import FileRecord
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.group import DimensionGroup
@@ -253,25 +255,27 @@ def _add(
             files.setdefault((records[row].path, records[row].uri), []).append(position)
     for positions in files.values():
         row = rows[positions[0] - start]
-        record = records[row]
-        place = places[row] or _fetched(source, record, scratch, partial(_ref, source, layout, table, row))
-        incoming.files.append(
-            IncomingFile(
-                place,
-                record.formatter,
-                layout,
-                tuple(positions),
-                record.size,
-                record.checksum,
-                record.path is None,
+        for part, record in each_file(records[row]):
+            place = places[row] if part is None else source.repository.datastore.local_path(record)
+            place = place or _fetched(source, record, scratch, partial(_ref, source, layout, table, row))
+            incoming.files.append(
+                IncomingFile(
+                    place,
+                    record.formatter,
+                    layout,
+                    tuple(positions),
+                    record.size,
+                    record.checksum,
+                    record.path is None,
+                    part,
+                )
             )
-        )
 
 
 def _places(source: Target, records: list[FileRecord]) -> list[str | None]:
-    """Local paths of files; `None` for those that are elsewhere."""
+    """Local paths of files; `None` for those that are elsewhere, and of datasets in parts."""
     local_path = source.repository.datastore.local_path
-    return [local_path(record) for record in records]
+    return [None if is_parts(r.path) or is_parts(r.uri) else local_path(r) for r in records]
 
 
 def _exist(source: Target, records: list[FileRecord], places: list[str | None]) -> list[bool]:

@@ -65,7 +65,7 @@ class Converted:
         Files that the source names, but does not have; their datasets are registered
         without, and get them when the conversion is repeated with the files there.
     disassembled : `int`
-        Datasets of which the source has only parts, each in a file; registered without.
+        Datasets that are in parts, each in a file; one of which a part is missing has no file.
     passed_over : mapping
         What has no place here, by kind.
     """
@@ -224,20 +224,31 @@ def _unpacked(files: Sequence[IncomingFile], scratch: str) -> list[IncomingFile]
 
 
 def _parted(files: Sequence[IncomingFile]) -> tuple[list[IncomingFile], list[IncomingFile]]:
-    """Files that are there, with the size that was recorded, and those that are not."""
+    """Files that are there, with the size that was recorded, and those that are not.
+
+    The parts of a dataset are there together, or not at all.
+    """
     present, missing = [], []
+    lacking: set[tuple[str, int]] = set()
     for file in files:
         local = local_path_of_uri(file.path) if file.path.startswith("file://") else file.path
         if "://" in local:
             present.append(file)
             continue
         try:
-            found = os.stat(local)
+            size = os.stat(local).st_size
         except OSError:
+            size = None
+        if size is not None and file.size in (None, size):
+            present.append(file)
+        else:
             missing.append(file)
-            continue
-        fits = file.size is None or found.st_size == file.size
-        (present if fits else missing).append(file)
+            if file.part is not None:
+                lacking.update((file.layout.table, row) for row in file.rows)
+    if lacking:
+        useless = [f for f in present if f.part is not None and (f.layout.table, f.rows[0]) in lacking]
+        unused = set(map(id, useless))
+        present = [file for file in present if id(file) not in unused]
     return present, missing
 
 
@@ -262,9 +273,14 @@ def _batches(bundle: Bundle, files: Sequence[IncomingFile], batch: int) -> Itera
 def _of_files(bundle: Bundle, files: Sequence[IncomingFile]) -> Incoming:
     """Some files with their datasets."""
     some: dict[DatasetLayout, list[int]] = {}
-    moved = []
+    moved: list[IncomingFile] = []
+    last: tuple[DatasetLayout, Sequence[int]] | None = None
     for file in files:
         rows = some.setdefault(file.layout, [])
+        if file.part is not None and last == (file.layout, file.rows):  # the next part of the same
+            moved.append(file._replace(rows=moved[-1].rows))
+            continue
+        last = (file.layout, file.rows) if file.part is not None else None
         moved.append(file._replace(rows=tuple(range(len(rows), len(rows) + len(file.rows)))))
         rows += file.rows
     datasets = {layout: _take(bundle.datasets[layout], rows) for layout, rows in some.items()}
@@ -275,11 +291,14 @@ def _parts(files: Sequence[IncomingFile], batch: int) -> Iterator[list[IncomingF
     part: list[IncomingFile] = []
     size = 0
     for file in files:
-        part.append(file)
-        size += file.size or 0
-        if len(part) >= batch or size >= _BYTES_AT_ONCE:
+        full = len(part) >= batch or size >= _BYTES_AT_ONCE
+        if full and not (
+            file.part is not None and (file.layout, file.rows) == (part[-1].layout, part[-1].rows)
+        ):
             yield part
             part, size = [], 0
+        part.append(file)
+        size += file.size or 0
     if part:
         yield part
 

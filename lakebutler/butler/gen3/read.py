@@ -21,6 +21,7 @@ from lakebutler.butler.exchange.import_migrate import (
     to_records,
 )
 from lakebutler.butler.exchange.import_records import Incoming, IncomingFile
+from lakebutler.butler.exchange.parts import IncomingPart
 from lakebutler.butler.gen3.database import Gen3Database, columns_of, quoted
 from lakebutler.butler.gen3.place import Gen3Place
 from lakebutler.collections.collection import CollectionType
@@ -56,7 +57,7 @@ class Gen3Content:
     version : `int`
         Version of its universe.
     disassembled : `int`
-        Datasets of which only parts are stored, each in a file.
+        Datasets that are in parts, each in a file.
     passed_over : `Counter`
         What has no place here, by kind.
     """
@@ -270,7 +271,9 @@ class _Reader:
         start = self.bundle.datasets[layout].num_rows if layout in self.bundle.datasets else 0
         self.bundle.add_table("datasets", layout, table)
         lacking = self._add_files(layout, start, columns[n:], places, table.num_rows)
-        self._count_parts(kind, stores, lacking)
+        if lacking:
+            rows = {one: start + i for i, one in enumerate(columns[0])}
+            self._add_parts(kind, layout, rows, stores)
 
     def _add_files(
         self,
@@ -289,7 +292,7 @@ class _Reader:
                 path, formatter, _, size = (columns[4 * store + j][i] for j in range(4))
                 if path is None:
                     continue
-                place = path if "://" in path or path.startswith("/") else f"{root.rstrip('/')}/{path}"
+                place = _placed(root, path)
                 key = (place, formatter)
                 files.setdefault(key, []).append(start + i)
                 facts[key] = (formatter, size if size is not None and size >= 0 else None)
@@ -302,18 +305,34 @@ class _Reader:
         ]
         return lacking
 
-    def _count_parts(self, kind: _Type, stores: Sequence[tuple[str, str]], lacking: int) -> None:
-        """Count the datasets that are stored in parts, where any may be."""
-        if not lacking:
-            return
-        for _, table in stores:
+    def _add_parts(
+        self, kind: _Type, layout: DatasetLayout, rows: dict[Any, int], stores: Sequence[tuple[str, str]]
+    ) -> None:
+        """Note the files of datasets that are in parts, each of one component."""
+        name = kind.made.name
+        done: set[int] = set()
+        for root, table in stores:
             whole = ", ".join(f"'{value}'" for value in _WHOLE)
-            rows = self.database.rows(
-                f"SELECT count(DISTINCT f.dataset_id) FROM {quoted(table)} f"
+            found = self.database.rows(
+                f"SELECT f.dataset_id, f.component, f.path, f.formatter, f.storage_class, f.file_size"
+                f" FROM {quoted(table)} f"
                 f" JOIN dataset d ON d.id = f.dataset_id JOIN dataset_type y ON y.id = d.dataset_type_id"
-                f" WHERE f.component NOT IN ({whole}) AND y.name = '{kind.made.name}'"
+                f" WHERE f.component NOT IN ({whole}) AND y.name = '{name}'"
+                " ORDER BY f.dataset_id, f.component"
             )
-            self.content.disassembled += rows[0][0]
+            here = set()
+            for one, component, path, formatter, storage_class, size in found:
+                row = rows[one]
+                if row in done:  # another datastore of the chain has it
+                    continue
+                here.add(row)
+                part = IncomingPart(component, storage_class, kind.made.storageClass_name)
+                known = size if size is not None and size >= 0 else None
+                self.content.incoming.files.append(
+                    IncomingFile(_placed(root, path), formatter, layout, (row,), known, part=part)
+                )
+            done |= here
+        self.content.disassembled += len(done)
 
     def _table(
         self, made: DatasetType, names: Sequence[str], columns: Sequence[list[Any]]
@@ -355,6 +374,10 @@ class _Reader:
             at = table.schema.get_field_index(name)
             table = table.set_column(at, table.schema.field(at), values)
         self.bundle.add_table("members", layout, table)
+
+
+def _placed(root: str, path: str) -> str:
+    return path if "://" in path or path.startswith("/") else f"{root.rstrip('/')}/{path}"
 
 
 def _raw_ids(values: Sequence[Any]) -> list[bytes]:

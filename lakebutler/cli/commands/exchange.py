@@ -358,6 +358,6 @@ def convert_gen3(
         say(f"{counted(len(done.missing), 'file')} missing or of another size, such as {done.missing[0]}")
         say("their datasets are registered without a file; repeat the conversion when they are there")
     if done.disassembled:
-        say(f"{counted(done.disassembled, 'dataset')} stored in parts: registered without a file")
+        say(f"{counted(done.disassembled, 'dataset')} in parts, a file for each component")
     for what, number in done.passed_over.items():
         say(f"passed over: {number} {what}")
