@@ -259,7 +259,7 @@ def _direct_simple(batch: Sequence[Any], paths: list[str], keys: _Keys, records:
             regular_size(path)
         dataset_type = dataset.refs[0].datasetType
         formatter = dataset.formatter
-        if dataset_type is not known_type or formatter is not known_formatter or not path.endswith(ending):
+        if dataset_type is not known_type or formatter != known_formatter or not path.endswith(ending):
             key, storage_class = keys.find(dataset, path)
             if not keys.vary:
                 known_type, known_formatter = dataset_type, formatter
@@ -304,7 +304,7 @@ def _copied_simple(
     for i, (dataset, path) in enumerate(zip(batch, paths, strict=True)):
         ref = dataset.refs[0]
         formatter = dataset.formatter
-        if ref.datasetType is not known_type or formatter is not known_formatter or not path.endswith(ending):
+        if ref.datasetType is not known_type or formatter != known_formatter or not path.endswith(ending):
             key, storage_class = keys.find(dataset, path)
             extension = extension_for(key, path)
             known_type = None if keys.vary else ref.datasetType
