@@ -51,6 +51,7 @@ DIMENSIONS = [
     ["htm7", "tract"],
 ]
 ELEMENTS = ["visit", "detector", "tract", "patch", "visit_detector_region", "physical_filter", "day_obs"]
+COARSE = ("visit.region OVERLAPS tract.region", "visit.region OVERLAPS patch.region")
 Request = dict[str, Any]
 
 
@@ -89,7 +90,7 @@ def generate(which: str, count: int, seed: int) -> list[Request]:
         if form == 7:
             return f"band = '{rng.choice(BANDS[which])}'"
         if form == 8:
-            return rng.choice(["visit.region OVERLAPS tract.region", "visit.region OVERLAPS patch.region"])
+            return rng.choice(COARSE)
         if form == 9:
             return f"visit.exposure_time {rng.choice('<>')} {rng.choice([30, 50, 100, 250])}"
         if form == 10:
@@ -121,9 +122,30 @@ def answer(butler: Any, request: Request) -> Any:
                 request["element"], where=request["where"], explain=False, limit=None
             )
             rows = [record.dataId for record in found]
+        if "keep" in request:
+            rows = {row.subset(request["keep"]) for row in rows}
         return sorted([list(row.required_values) for row in rows], key=json.dumps)
     except Exception as exc:
         return {"error": type(exc).__name__, "text": str(exc)[:200]}
+
+
+def witness(request: Request) -> Request | None:
+    """Make a question whose answer the field gives right, and from which the right answer follows."""
+    where = request["where"]
+    parts = where.split(" AND ")
+    kept = [part for part in parts if part not in COARSE]
+    named = [name for name in ("tract", "patch") if f"visit.region OVERLAPS {name}.region" in parts]
+    if named:
+        named.append("visit")
+    elif "patch.region OVERLAPS" in where:
+        named = ["patch"]
+    else:
+        return None
+    element = request.get("element")
+    own = {"visit_detector_region": ["visit", "detector"]}.get(element, [element])
+    keep = request.get("dimensions", own)
+    where = " AND ".join(kept)
+    return {"kind": "data_ids", "where": where, "dimensions": [*keep, *named], "keep": keep}
 
 
 def ask(package: str, which: str, root: str, wanted: str, answers: str) -> None:
@@ -138,8 +160,10 @@ def ask(package: str, which: str, root: str, wanted: str, answers: str) -> None:
     butler = butler_class.from_config(root, writeable=False)
     begin = time.process_time()
     found = [answer(butler, request) for request in json.loads(Path(wanted).read_text())]
+    asked = [witness(request) for request in json.loads(Path(wanted).read_text())]
+    witnesses = [None if request is None else answer(butler, request) for request in asked]
     print(f"{package}, {which}: {len(found)} answers in {time.process_time() - begin:.1f} s of CPU time")
-    Path(answers).write_text(json.dumps(found))
+    Path(answers).write_text(json.dumps([found, witnesses]))
 
 
 def shared() -> Path:
@@ -147,7 +171,7 @@ def shared() -> Path:
     return Path(os.environ.get("LAKEBUTLER_SHARED", str(ROOT.parent / "shared")))
 
 
-def reason(request: Request, ours: Any, theirs: Any) -> str | None:
+def reason(request: Request, ours: Any, theirs: Any, told: Any) -> str | None:
     """Say why two answers differ, if that is known; each is explained in docs/differences.md."""
     where = request["where"]
     if isinstance(theirs, dict):
@@ -161,9 +185,10 @@ def reason(request: Request, ours: Any, theirs: Any) -> str | None:
     if isinstance(ours, dict):
         return None
     mine, yours = set(map(tuple, ours)), set(map(tuple, theirs))
-    if ("region OVERLAPS tract" in where or "region OVERLAPS patch" in where) and mine < yours:
-        return "a coarse overlap does not switch the finer one off"
-    if "patch.region OVERLAPS" in where and "patch" not in request.get("dimensions", []) and mine < yours:
+    known = set(map(tuple, told)) if isinstance(told, list) else None
+    if mine == known:  # what the field itself answers where the dimensions are named
+        if any(part in where for part in COARSE):
+            return "a coarse overlap does not switch the finer one off"
         return "a patch of the condition is joined, not only its tract"
     if "BOX(" in where and mine < yours:
         return "a box that does not touch, though the coarse test of lsst-sphgeom cannot tell"
@@ -202,8 +227,9 @@ def main() -> int:
                 found.append(json.loads(Path(answers).read_text()))
         counts: collections.Counter[str] = collections.Counter()
         rows = 0
-        for request, mine, yours in zip(requests, *found, strict=True):
-            why = "the same" if mine == yours else reason(request, mine, yours)
+        (here, _), (there, told) = found
+        for request, mine, yours, third in zip(requests, here, there, told, strict=True):
+            why = "the same" if mine == yours else reason(request, mine, yours, third)
             counts[why or "UNEXPLAINED"] += 1
             rows += len(mine) if mine == yours else 0
             if why is None:
