@@ -79,25 +79,27 @@ class State(NamedTuple):
     values: tuple[str, ...]
     prefix: str
 
-    def below(self, name: str) -> Iterable[State]:
+    def below(self, name: str, *, all_types: bool = False) -> Iterable[State]:
         """States of a directory in this one; constant elements come first.
 
         Parameters
         ----------
         name : `str`
             Name of the directory.
+        all_types : `bool`, optional
+            Whether types count that are not wanted.
 
         Yields
         ------
         state : `State`
-            None, if nothing that is wanted can stand there.
+            None, if nothing that counts can stand there.
         """
         node = self.node
         child = node.constants.get(name)
-        if child is not None and child.wanted:
+        if child is not None and (child.wanted or all_types):
             yield State(child, self.values, child.prefix(self.values))
         for regex, keys, child in node.variables:
-            if child.wanted:
+            if child.wanted or all_types:
                 found = regex.fullmatch(self.prefix + name)
                 if found is not None:
                     values = self.values + found.groups()[len(node.used) :] if keys else self.values

@@ -8,22 +8,24 @@ nothing is written, and what the files say is only read.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lakebutler.errors import NotARepositoryError, RepositoryFormatError
 from lakebutler.gen2.safe_yaml import load_yaml
 
-__all__ = ["CALIB_REGISTRY", "REGISTRY", "Gen2Repository", "ancestors", "find_gen2", "find_reruns"]
+__all__ = ["CALIB_REGISTRY", "REGISTRY", "Gen2Repository", "Reruns", "ancestors", "find_gen2", "find_reruns"]
 
 REGISTRY = "registry.sqlite3"
 CALIB_REGISTRY = "calibRegistry.sqlite3"
 _CONFIG = "repositoryCfg.yaml"
 _MARKERS = (_CONFIG, "_mapper", "_parent", REGISTRY)
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
+_RERUN = "rerun"
 _DEEPEST_RERUN = 5
 _LONGEST_LINK = 4096
 
@@ -245,35 +247,69 @@ def _calib_root(place: str, config: Mapping[str, Any], given: str | None, notes:
     return place if os.path.isfile(os.path.join(place, CALIB_REGISTRY)) else None
 
 
-def find_reruns(repository: Gen2Repository) -> list[tuple[str, Gen2Repository]]:
+class Reruns(NamedTuple):
+    """What stands below ``rerun``."""
+
+    found: list[tuple[str, Gen2Repository]]
+    """Name below ``rerun`` and repository, sorted by name."""
+
+    others: list[tuple[str, str]]
+    """Paths relative to the root, of files and directories of no rerun, and why; directories end in ``/``."""
+
+
+def find_reruns(repository: Gen2Repository, globs: Sequence[str] = ("*",)) -> Reruns:
     """Find the reruns below a root.
 
     Parameters
     ----------
     repository : `Gen2Repository`
         The root.
+    globs : sequence of `str`, optional
+        Names of reruns that are wanted; no other is read.
 
     Returns
     -------
-    reruns : `list` [`tuple`]
-        Name below ``rerun`` and repository, sorted by name.
+    reruns : `Reruns`
+        The repositories, and what is none; a link may lead to a repository, but not to more.
     """
-    top = os.path.join(repository.root, "rerun")
-    found: list[tuple[str, Gen2Repository]] = []
-    if not os.path.isdir(top):
-        return found
-    waiting: list[tuple[str, Sequence[str]]] = [(top, ())]
+    top = os.path.join(repository.root, _RERUN)
+    reruns = Reruns([], [])
+    seen = {repository.root}
+    waiting: list[tuple[str, ...]] = [()] if os.path.isdir(top) else []
     while waiting:
-        place, parts = waiting.pop()
-        if parts and _is_repository(place):
-            found.append(("/".join(parts), find_gen2(place)))
+        parts = waiting.pop()
+        place, path = os.path.join(top, *parts), "/".join((_RERUN, *parts))
+        real = os.path.realpath(place)
+        if real in seen:
+            reruns.others.append((path, "a link to what is converted otherwise"))
             continue
-        if len(parts) >= _DEEPEST_RERUN:
+        seen.add(real)
+        if parts and _is_repository(place):
+            name = "/".join(parts)
+            if any(fnmatch.fnmatchcase(name, glob) for glob in globs):
+                reruns.found.append((name, find_gen2(place)))
+            else:
+                reruns.others.append((f"{path}/", "not selected"))
+            continue
+        if (parts and os.path.islink(place)) or len(parts) >= _DEEPEST_RERUN:
+            reruns.others.append((f"{path}/", "no rerun"))
             continue
         try:
             with os.scandir(place) as entries:
-                below = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
-        except OSError:
-            continue
-        waiting += [(os.path.join(place, name), (*parts, name)) for name in below]
-    return sorted(found, key=lambda pair: pair[0])
+                for entry in sorted(entries, key=lambda e: e.name):
+                    if _is_directory(entry):
+                        waiting.append((*parts, entry.name))
+                    else:
+                        reruns.others.append((f"{path}/{entry.name}", "in no rerun"))
+        except OSError as error:
+            reruns.others.append((f"{path}/", f"the directory cannot be read: {error.strerror}"))
+    reruns.found.sort(key=lambda pair: pair[0])
+    reruns.others.sort()
+    return reruns
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that goes round in a circle
+        return False

@@ -49,6 +49,8 @@ class Options:
     define_visits : `bool`
         Define visits of all exposures of the sky, with regions; else only those that files
         name, without.
+    count_unopened : `bool`
+        List every file in directories that no template leads to, too.
     filters : mapping
         Name of a filter or band here, by the name in the old repository.
     reruns : `tuple` [`str`]
@@ -75,6 +77,7 @@ class Options:
     tracts: frozenset[int] | None = None
     skymap: str | None = None
     define_visits: bool = True
+    count_unopened: bool = False
     filters: Mapping[str, str] = field(default_factory=dict)
     reruns: tuple[str, ...] = ("*",)
     parents: bool = True

@@ -32,6 +32,7 @@ from lakebutler.gen2.skymaps import PatchGrid, SkyMaps
 from lakebutler.gen2.translate import Filters, Translated, Translator, first_of_each
 from lakebutler.gen2.units import with_units
 from lakebutler.gen2.visits import plan_visits
+from lakebutler.gen2.walk import Found, files_below, place_others
 from lakebutler.instruments.cameras.register import instrument_records, raw_run_name
 from lakebutler.instruments.skymaps.register import SKYMAP_RUN
 
@@ -104,6 +105,9 @@ class _Planner:
         self._find_exposures(tables)
         for site, plan, table in tables:
             self._convert(site, plan, table)
+        if self.sites.sites:
+            top = self.sites.sites[0]
+            place_others(top.walked, self.sites.others, top.layout.rules["ignored"])
         for site in self.sites.sites:
             self._account(site)
         self._records()
@@ -296,6 +300,8 @@ class _Planner:
     def _account(self, site: Site) -> None:
         """Tell of what is no dataset."""
         walked, report = site.walked, self.report
+        if self.options.count_unopened:
+            self._list_unopened(site)
         for found, status in (
             (walked.unusable, SKIPPED),
             (walked.ignored, IGNORED),
@@ -305,6 +311,15 @@ class _Planner:
             report.add(site.root, [f.path for f in found], status, None, [f.reason for f in found])
         report.opened += walked.opened
         report.note(walked.notes)
+
+    def _list_unopened(self, site: Site) -> None:
+        """Put the files of a directory that was not opened in its place."""
+        walked, known = site.walked, {other.root for other in self.sites.sites}
+        directories, walked.pruned = walked.pruned, []
+        for found in directories:
+            paths, unusable = files_below(site.root, found.path, known)
+            walked.unusable += unusable
+            walked.pruned += [Found(path, found.reason) for path in paths]
 
     # ------------------------------------------------------------- records, chains
 

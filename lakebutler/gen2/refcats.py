@@ -12,8 +12,10 @@ import ast
 import os
 from collections.abc import Iterable
 
+from lakebutler.errors import RepositoryFormatError
 from lakebutler.gen2 import names
 from lakebutler.gen2.parts import Part
+from lakebutler.gen2.reading import read_small
 from lakebutler.gen2.report import Report
 from lakebutler.gen2.translate import Translated, first_of_each
 
@@ -39,11 +41,9 @@ def level_of_config(path: str) -> tuple[int | None, str]:
         Why not.
     """
     try:
-        with open(path, "rb") as stream:
-            text = stream.read(_LARGEST)
-        tree = ast.parse(text)
-    except OSError as error:
-        return None, f"config.py cannot be read ({error.strerror})"
+        tree = ast.parse(read_small(path, _LARGEST, "configuration"))
+    except RepositoryFormatError as error:
+        return None, error.message.replace(path, "config.py")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None, "config.py is no Python"
     level: int | None = None

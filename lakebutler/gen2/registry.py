@@ -20,6 +20,7 @@ from lakebutler.errors import RepositoryFormatError
 __all__ = ["CalibTable", "RawRows", "read_calibrations", "read_raws"]
 
 _BOOKKEEPING = "sqlite_"
+_MOST_TABLES = 1000
 _EXPOSURE = ("visit", "expid")
 _DETECTOR = ("ccdnum", "ccd", "detector", "num")
 
@@ -85,6 +86,7 @@ def _opened(path: str) -> Iterator[sqlite3.Connection]:
     if not os.path.isfile(path):
         raise RepositoryFormatError(f"there is no registry {path}")
     connection = sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro&immutable=1", uri=True)
+    connection.execute("PRAGMA trusted_schema = OFF")
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     try:
         yield connection
@@ -98,7 +100,10 @@ def _opened(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def _tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    query = f"SELECT name FROM sqlite_master WHERE type = 'table' LIMIT {_MOST_TABLES + 1}"
+    names = [row[0] for row in connection.execute(query)]
+    if len(names) > _MOST_TABLES:
+        raise sqlite3.DatabaseError(f"it has more than {_MOST_TABLES} tables")
     return {
         name: [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(name)})")]
         for name in names

@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 from lakebutler.errors import RepositoryFormatError
+from lakebutler.gen2.reading import read_small
 
 __all__ = ["load_yaml"]
 
@@ -41,14 +42,7 @@ def load_yaml(path: str | os.PathLike[str]) -> Any:
     """
     import yaml
 
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise RepositoryFormatError(f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > _LARGEST:
-        raise RepositoryFormatError(f"{path} is larger than {_LARGEST >> 20} MiB: no configuration is")
-    loader = _loader()(data)
+    loader = _loader()(read_small(path, _LARGEST, "configuration"))
     try:
         node = loader.get_single_node()
         if node is None:

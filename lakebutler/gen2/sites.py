@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -85,6 +84,9 @@ class Sites:
         Registries of raws.
     notes : `list` [`str`]
         What was odd.
+    others : `list` [`tuple` [`str`]]
+        Path in the root, and reason, of what stands among reruns and is not converted;
+        directories end in ``/``.
     """
 
     camera: Camera
@@ -92,6 +94,7 @@ class Sites:
     sites: list[Site] = field(default_factory=list)
     raws: list[RawRows] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    others: list[tuple[str, str]] = field(default_factory=list)
 
 
 def find_sites(root: str | os.PathLike[str], options: Options) -> Sites:
@@ -117,9 +120,10 @@ def find_sites(root: str | os.PathLike[str], options: Options) -> Sites:
     for repository in repositories:
         if repository.kind != "calib":
             _add(found, repository, _own_name(repository.root, repository is top, names))
-    for name, rerun in find_reruns(top):
-        if any(fnmatch.fnmatchcase(name, glob) for glob in options.reruns):
-            _add(found, rerun, name)
+    reruns = find_reruns(top, options.reruns)
+    found.others += reruns.others
+    for name, rerun in reruns.found:
+        _add(found, rerun, name)
     calib_roots = dict.fromkeys(r.calib_root for r in repositories if r.calib_root is not None)
     for place in calib_roots:
         _add_calibrations(found, place, layout)

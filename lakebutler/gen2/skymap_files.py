@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from lakebutler.errors import RepositoryFormatError
+from lakebutler.gen2.reading import read_small
 from lakebutler.instruments.skymaps.definition import KINDS
 
 __all__ = ["SkyMapFacts", "read_program", "read_skymap"]
@@ -66,13 +67,7 @@ def read_skymap(path: str) -> SkyMapFacts:
     RepositoryFormatError
         Raised if it cannot be read, or tells no skymap.
     """
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise RepositoryFormatError(f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > _LARGEST:
-        raise RepositoryFormatError(f"{path} is larger than {_LARGEST >> 20} MiB: no skymap is")
+    data = read_small(path, _LARGEST, "skymap")
     told = _of_program(data) if path.endswith(".py") else _of_pickle(data)
     if told is None:
         raise RepositoryFormatError(f"{path} does not say what its skymap is")

@@ -22,7 +22,12 @@ from lakebutler.gen2.template import Template
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Found", "Hits", "Walked", "walk"]
+__all__ = ["NO_TEMPLATE", "Found", "Hits", "Walked", "files_below", "place_others", "walk"]
+
+NO_TEMPLATE = "no template leads there"
+"""Why most directories are not opened."""
+
+NOT_A_DATASET = "not a dataset"
 
 _FLUSH = 50_000
 _LAST = chr(0x10FFFF)
@@ -201,6 +206,73 @@ def printable(name: str) -> str:
     return name
 
 
+def place_others(walked: Walked, others: Iterable[tuple[str, str]], ignored: Sequence[str]) -> None:
+    """Put what was seen without a walk where it belongs.
+
+    Parameters
+    ----------
+    walked : `Walked`
+        Takes it.
+    others : iterable of `tuple` [`str`]
+        Path and reason; directories end in ``/``.
+    ignored : sequence of `str`
+        Globs of names that are no datasets.
+    """
+    known = _any_of(ignored)
+    for path, reason in others:
+        shown = printable(path.rstrip("/"))
+        if path.endswith("/"):
+            walked.pruned.append(Found(shown, reason))
+        elif known.match(path.rpartition("/")[2]):
+            walked.ignored.append(Found(shown, NOT_A_DATASET))
+        else:
+            walked.unrecognised.append(Found(shown, reason))
+
+
+def _any_of(globs: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs) or r"(?!)")
+
+
+def files_below(root: str, directory: str, skip: Collection[str] = ()) -> tuple[list[str], list[Found]]:
+    """List all that lies in a directory that no template leads to.
+
+    Parameters
+    ----------
+    root : `str`
+        The repository.
+    directory : `str`
+        The directory in it; a link is not followed, and is listed itself.
+    skip : collection of `str`, optional
+        Absolute paths of directories that are looked at otherwise.
+
+    Returns
+    -------
+    paths : `list` [`str`]
+        Files and links, relative to the repository, printable.
+    unusable : `list` [`Found`]
+        Directories that cannot be read.
+    """
+    paths: list[str] = []
+    unusable: list[Found] = []
+    if os.path.islink(f"{root}/{directory}"):
+        return [printable(directory)], unusable
+    waiting = [directory]
+    while waiting:
+        place = waiting.pop()
+        try:
+            with os.scandir(f"{root}/{place}") as entries:
+                for entry in entries:
+                    path = f"{place}/{entry.name}"
+                    if entry.is_dir(follow_symlinks=False):
+                        if f"{root}/{path}" not in skip:
+                            waiting.append(path)
+                    else:
+                        paths.append(printable(path))
+        except OSError as error:
+            unusable.append(Found(printable(place), f"the directory cannot be read: {error.strerror}"))
+    return sorted(paths), unusable
+
+
 def _match_lines(many: re.Pattern[str], prefix: str, names: Sequence[str]) -> list[tuple[str, ...]] | None:
     """Match many names in one call; `None` if one of them does not fit."""
     text = prefix + f"\n{prefix}".join(names)
@@ -226,7 +298,7 @@ class _Walker:
         self.skip = skip
         self.wanted = wanted
         self.found = Walked()
-        self.ignored = re.compile("|".join(fnmatch.translate(glob) for glob in ignored) or r"(?!)")
+        self.ignored = _any_of(ignored)
 
     def run(self, tree: Node) -> None:
         """Walk: depth first, names in order."""
@@ -316,7 +388,8 @@ class _Walker:
             if self.wanted is None or self.wanted(below.node.known, below.values)
         ]
         if not following:
-            self.found.pruned.append(Found(printable(path), "no template leads there"))
+            known = any(True for state in states for _ in state.below(name, all_types=True))
+            self.found.pruned.append(Found(printable(path), "not selected" if known else NO_TEMPLATE))
             return
         if link is not None:
             here = os.stat(f"{self.root}/{directory}")
@@ -336,7 +409,7 @@ class _Walker:
                 names = self._match(directory, state, names)
         for name in names:
             kind = self.found.ignored if self.ignored.match(name) else self.found.unrecognised
-            why = "not a dataset" if kind is self.found.ignored else "no template fits"
+            why = NOT_A_DATASET if kind is self.found.ignored else "no template fits"
             kind.append(Found(printable(directory + name), why))
 
     def _exact(self, directory: str, exact: Mapping[str, Template], names: list[str]) -> list[str]:

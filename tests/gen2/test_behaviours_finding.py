@@ -282,3 +282,60 @@ def test_g8_links_strange_names_and_directories_that_cannot_be_read(
         ("d/\\xff5.fits", "its name is not in UTF-8"),
         ("locked/", "the directory cannot be read: Permission denied"),
     }
+
+
+def test_g8_directories_that_no_template_leads_to_are_counted_on_request(ci_hsc: Callable[..., Path]) -> None:
+    names = ("attic/deep/x.fits", "attic/deep/er/y.txt", "rerun/README.txt", "rerun/a/b.txt")
+    root = ci_hsc([(name, 5) for name in names])
+    (root / "attic/deep/link").symlink_to("/etc")
+    (root / "rerun/loop").symlink_to("..")
+    (root / "rerun/out").symlink_to("../..")
+    (root / "rerun/gone").symlink_to("nowhere")
+    before = plan_gen2(root).report
+    report = plan_gen2(root, Options(count_unopened=True)).report
+    rows, counted = (
+        {row["path"]: (row["status"], row["reason"]) for row in one.files().to_pylist()}
+        for one in (before, report)
+    )
+    for some in (rows, counted):
+        assert some["rerun/README.txt"] == ("ignored", "not a dataset")
+        assert some["rerun/a/b.txt"] == some["rerun/gone"] == ("unrecognised", "in no rerun")
+        assert some["rerun/loop"] == ("unrecognised", "a link to what is converted otherwise")
+        assert some["rerun/out"][1] == "no rerun"
+    assert rows["attic/deep"] == ("not opened", "no template leads there")
+    not_opened = {path for path, (status, _) in counted.items() if status == "not opened"}
+    expected = {"attic/deep/x.fits", "attic/deep/er/y.txt", "attic/deep/link", "rerun/out"}
+    assert not_opened == expected
+    assert report.opened == before.opened, "what is listed to be counted is not searched for datasets"
+    here = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_symlink() or p.is_file()}
+    assert {path.removeprefix("CALIB/") for path in here} <= counted.keys()
+
+
+def test_g8_what_is_not_selected_is_told_as_such(with_types: Path) -> None:
+    report = plan_gen2(with_types, Options(types=("bias",), reruns=("b*",))).report
+    reasons = {row["path"]: row["reason"] for row in report.not_converted()}
+    assert reasons["rerun/a"] == "not selected"
+    assert reasons["FLAT"] == "not selected"
+    assert reasons["strange"] == "not selected", "it may be a field with raws"
+    assert reasons["BIAS/x"] == "no template leads there"
+    left_out = plan_gen2(with_types, Options(reruns=("x",)))
+    assert left_out.report.camera == "HSC", "a broken rerun can be left out"
+    with pytest.raises(RepositoryFormatError, match="rerun/a"):
+        plan_gen2(with_types)
+
+
+@pytest.fixture
+def with_types(sparse: Callable[..., Path]) -> Path:
+    """Some types, and two reruns, one of which is broken."""
+    names = (
+        "BIAS/2013-11-03/NONE/BIAS-2013-11-03-005.fits",
+        "FLAT/2013-11-03/HSC-R/x.fits",
+        "strange/x.fits",
+        "BIAS/x/y",
+    )
+    root = sparse("hsc", [(name, 5) for name in names])
+    (root / "_mapper").write_text("lsst.obs.hsc.HscMapper")
+    (root / "calibRegistry.sqlite3").touch()
+    (root / "rerun/a").mkdir(parents=True)
+    (root / "rerun/a/repositoryCfg.yaml").write_text("[")
+    return root

@@ -99,6 +99,11 @@ def _names(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     help="Define visits of all exposures of the sky, with their regions.",
 )
 @click.option(
+    "--count-unopened",
+    is_flag=True,
+    help="List the files in directories that no template leads to, too; else these directories are named.",
+)
+@click.option(
     "--filter",
     "filters",
     multiple=True,
