@@ -253,10 +253,10 @@ def _match_ids(
     found = list(view.segments(_scopes(schema, filters)))
     if sum(slot.segment.rows for _, slot in found) > _MOST_COMPARED or _any_deleted(view, found, filters):
         return None
-    wanted = flat(keys.column(0)).storage
+    assert schema.id is not None
+    wanted = flat(keys.column(schema.id)).storage
     if wanted.null_count or pc.count_distinct(wanted).as_py() < len(wanted):
         return None
-    assert schema.id is not None
     columns = list(dict.fromkeys([*names, schema.id]))
     data = _undeleted(view, found, columns, filters)
     places = pc.index_in(flat(data.column(schema.id)).storage, value_set=wanted)

@@ -149,6 +149,26 @@ def test_columns_with_one_value_in_all_keys_still_limit_what_matches(tmp_path: P
 
 
 @pytest.mark.parametrize("deletes", [False, True])
+@pytest.mark.parametrize("number", [1, 40, 300])
+def test_keys_that_end_with_the_id_match_by_all_their_columns(
+    tmp_path: Path, number: int, deletes: bool
+) -> None:
+    lake = fresh(tmp_path)
+    rows = [row(v, run=run) for run in ("r1", "r2") for v in range(400)]
+    commit(lake, lambda c: c.append_table(NAME, bulk(rows)))
+    if deletes:
+        commit(lake, lambda c: c.delete(NAME, ("visit",), [(0,), (399,)]))
+    columns = (*DATA_ID, "id")
+    wanted = [r for r in rows if r[1] == "r2"][:number]
+    left = [r for r in wanted if not deletes or r[3] not in (0, 399)]
+    snapshot = lake.snapshot()
+    for names in (columns, ("collection", "id"), ("visit", "id")):
+        found = snapshot.match(NAME, names, bulk(wanted).select(list(names)), ["id", "visit"])
+        assert sorted(found.column("id").to_pylist()) == sorted(r[6] for r in left)
+        assert [wanted[i][6] for i in found.column("_key").to_pylist()] == found.column("id").to_pylist()
+
+
+@pytest.mark.parametrize("deletes", [False, True])
 def test_distinct_values_are_those_of_a_scan(tmp_path: Path, deletes: bool) -> None:
     lake = fresh(tmp_path)
     rows = [row(v, d, run=run) for run in ("r1", "r2") for v in range(600) for d in (0, 1)]
