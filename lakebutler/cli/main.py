@@ -15,7 +15,7 @@ import click
 
 from lakebutler import __version__
 from lakebutler.cli.failure import FAULT, exit_code, message_lines
-from lakebutler.cli.session import Session
+from lakebutler.cli.session import Session, say
 from lakebutler.errors import did_you_mean
 
 __all__ = ["SECTIONS", "lakebutler", "main"]
@@ -215,13 +215,6 @@ def _report(error: BaseException, *, verbose: bool) -> None:
         if verbose and not isinstance(error, click.ClickException):
             traceback.print_exception(error)
         for line in message_lines(error):
-            click.echo(_printable(line), err=True)
+            say(line)
     except OSError:
         raise SystemExit(FAULT) from None
-
-
-def _printable(line: str) -> str:
-    """A line that cannot play tricks with the terminal, whatever a name in it holds."""
-    return "".join(
-        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode("ascii") for c in line
-    )

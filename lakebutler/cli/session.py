@@ -42,9 +42,12 @@ def say(message: str) -> None:
     Parameters
     ----------
     message : `str`
-        The line.
+        The line; what a name in it holds cannot play tricks with the terminal.
     """
-    click.echo(message, err=True)
+    plain = (
+        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode("ascii") for c in message
+    )
+    click.echo(message if message.isprintable() else "".join(plain), err=True)
 
 
 def counted(number: int, noun: str) -> str:
