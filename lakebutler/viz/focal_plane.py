@@ -13,18 +13,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.viz.style import (
+    EDGE,
+    EMPTY,
+    INK,
+    Colours,
+    Value,
+    choose_colours,
+    new_figure,
+    save_figure,
+    show_legend,
+    show_scale,
+    tidy,
+)
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-__all__ = ["Tile", "draw_focal_plane", "save_focal_plane"]
+__all__ = ["Tile", "binned", "draw_focal_plane", "save_focal_plane"]
 
-_EDGE = "#5b6472"
-_EMPTY = "#eceff3"
-_INK = "#1d2530"
 _DARK = "#10151c"
-_WORDS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#997700", "#332288")
 _QUICK_LOOK_PX = 512  # pixels shown across a detector at most
 
 
@@ -47,7 +57,7 @@ class Tile:
 
     name: str
     corners_mm: Sequence[Sequence[float]]
-    value: float | str | None = None
+    value: Value = None
     pixels: NDArray[Any] | None = None
 
 
@@ -77,28 +87,24 @@ def draw_focal_plane(
     ValueError
         Raised if there is nothing to draw.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not tiles:
         raise ValueError("no detectors to draw")
-    low_x, low_y, high_x, high_y = _extent(tiles)
-    wide = (high_x - low_x) / (high_y - low_y)
-    figure = Figure(figsize=(min(11.0, max(6.0, 6.0 * wide + 1.6)), 7.2), dpi=140, facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.09, 0.08, 0.76, 0.82))
+    extent = _extent(tiles)
+    wide = (extent[2] - extent[0]) / (extent[3] - extent[1])
+    figure = new_figure(min(11.0, max(6.0, 6.0 * wide + 1.6)), 7.2, None)
+    axes = figure.add_axes((0.1, 0.08, 0.74, 0.82))
     with_pixels = [t for t in tiles if t.pixels is not None]
-    numbers = [float(t.value) for t in tiles if isinstance(t.value, int | float) and math.isfinite(t.value)]
+    colours = Colours([None] * len(tiles))
     if with_pixels:
         axes.set_facecolor(_DARK)
-        _colour_bar(figure, axes, _show_pixels(axes, with_pixels), label or "counts")
-        colours: dict[str, Any] = {}
-    elif numbers:
-        colours = _number_colours(figure, axes, tiles, numbers, label)
+        show_scale(figure, axes, _show_pixels(axes, with_pixels), label or "counts")
     else:
-        colours = _word_colours(axes, tiles, label)
-    _outline(axes, tiles, colours, dark=bool(with_pixels), names=names)
-    _frame(axes, (low_x, low_y, high_x, high_y), title, subtitle)
+        colours = choose_colours([t.value for t in tiles], label)
+        show_legend(axes, colours)
+        if colours.scale is not None:
+            show_scale(figure, axes, colours.scale, label)
+    _outline(axes, tiles, colours.of, dark=bool(with_pixels), names=names)
+    _frame(axes, extent, title, subtitle)
     return figure
 
 
@@ -114,7 +120,7 @@ def save_focal_plane(tiles: Sequence[Tile], path: str | os.PathLike[str], **opti
     **options
         As for `draw_focal_plane`.
     """
-    draw_focal_plane(tiles, **options).savefig(path)
+    save_figure(draw_focal_plane(tiles, **options), path)
 
 
 def _extent(tiles: Sequence[Tile]) -> tuple[float, float, float, float]:
@@ -134,11 +140,7 @@ def _show_pixels(axes: Axes, tiles: Sequence[Tile]) -> Any:
     from matplotlib.colors import Normalize
     from matplotlib.transforms import Affine2D
 
-    images = []
-    for tile in tiles:
-        image = np.asarray(tile.pixels, dtype=np.float32)
-        step = max(1, math.ceil(max(image.shape) / _QUICK_LOOK_PX))
-        images.append(image[::step, ::step])
+    images = [binned(np.asarray(tile.pixels)) for tile in tiles]
     finite = np.concatenate([image[np.isfinite(image)].ravel()[::7] for image in images])
     low, high = ZScaleInterval().get_limits(finite) if finite.size else (0.0, 1.0)
     norm = Normalize(low, high if high > low else low + 1.0)
@@ -161,66 +163,48 @@ def _show_pixels(axes: Axes, tiles: Sequence[Tile]) -> Any:
     return ScalarMappable(norm, "gray")
 
 
-def _number_colours(
-    figure: Figure, axes: Axes, tiles: Sequence[Tile], numbers: Sequence[float], label: str
-) -> dict[str, Any]:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+def binned(image: NDArray[Any]) -> NDArray[Any]:
+    """Make an image small enough to be shown.
 
-    low, high = min(numbers), max(numbers)
-    norm = Normalize(low, high) if high > low else Normalize(low - 0.5, high + 0.5)
-    scale = ScalarMappable(norm, colormaps["viridis"])
-    _colour_bar(figure, axes, scale, label)
-    return {
-        t.name: colormaps["viridis"](norm(float(t.value)))
-        for t in tiles
-        if isinstance(t.value, int | float) and math.isfinite(t.value)
-    }
+    Parameters
+    ----------
+    image : `numpy.ndarray`, (h, w)
+        Pixels.
 
+    Returns
+    -------
+    small : `numpy.ndarray` of `float`
+        Means over squares of pixels, of those that are numbers, at most 512 a side; what is left over
+        at the edges is dropped.
+    """
+    import warnings
 
-def _word_colours(axes: Axes, tiles: Sequence[Tile], label: str) -> dict[str, Any]:
-    from matplotlib.patches import Patch
+    import numpy as np
 
-    words = list(dict.fromkeys(str(t.value) for t in tiles if t.value is not None))
-    table = {word: _WORDS[i % len(_WORDS)] for i, word in enumerate(words)}
-    if table:
-        axes.legend(
-            handles=[Patch(facecolor=colour, edgecolor=_EDGE, label=word) for word, colour in table.items()],
-            title=label or None,
-            loc="upper left",
-            bbox_to_anchor=(1.02, 1.0),
-            frameon=False,
-            fontsize=9,
-        )
-    return {t.name: table[str(t.value)] for t in tiles if t.value is not None}
-
-
-def _colour_bar(figure: Figure, axes: Axes, scale: Any, label: str) -> None:
-    place = axes.inset_axes((1.025, 0.0, 0.03, 1.0))
-    bar = figure.colorbar(scale, cax=place)
-    bar.set_label(label, color=_INK, fontsize=10)
-    bar.outline.set_edgecolor(_EDGE)
-    bar.outline.set_linewidth(0.6)
-    place.tick_params(labelsize=8.5, colors=_INK, width=0.6)
+    found = np.asarray(image, dtype=np.float32)
+    step = math.ceil(max(found.shape) / _QUICK_LOOK_PX)
+    height, width = (size // step * step for size in found.shape) if step else (0, 0)
+    if step <= 1 or not height or not width:  # small, or a strip
+        return found[:: max(1, step), :: max(1, step)]
+    squares = found[:height, :width].reshape(height // step, step, width // step, step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a square without any number is none
+        small: NDArray[Any] = np.nanmean(squares, axis=(1, 3))
+    return small
 
 
 # --------------------------------------------------------------------- outlines
 
 
-def _outline(axes: Axes, tiles: Sequence[Tile], colours: dict[str, Any], *, dark: bool, names: bool) -> None:
+def _outline(axes: Axes, tiles: Sequence[Tile], colours: Sequence[Any], *, dark: bool, names: bool) -> None:
     from matplotlib.patches import Polygon
 
-    for tile in tiles:
-        fill = "none" if tile.pixels is not None else colours.get(tile.name, "none" if dark else _EMPTY)
-        axes.add_patch(
-            Polygon(
-                [tuple(c) for c in tile.corners_mm], facecolor=fill, edgecolor=_EDGE, linewidth=0.6, zorder=2
-            )
-        )
-    if names:
-        for tile in tiles:
-            _write_name(axes, tile, colours.get(tile.name), len(tiles))
+    for tile, colour in zip(tiles, colours, strict=True):
+        fill = colour if colour is not None else "none" if dark else EMPTY
+        corners = [tuple(c) for c in tile.corners_mm]
+        axes.add_patch(Polygon(corners, facecolor=fill, edgecolor=EDGE, linewidth=0.6, zorder=2))
+        if names:
+            _write_name(axes, tile, colour, len(tiles))
 
 
 def _write_name(axes: Axes, tile: Tile, fill: Any, count: int) -> None:
@@ -244,7 +228,7 @@ def _write_name(axes: Axes, tile: Tile, fill: Any, count: int) -> None:
         (min(xs) + max(xs)) / 2,
         (min(ys) + max(ys)) / 2,
         tile.name,
-        color=_INK if bright else "white",
+        color=INK if bright else "white",
         fontsize=size,
         ha="center",
         va="center",
@@ -259,19 +243,6 @@ def _frame(axes: Axes, extent: tuple[float, float, float, float], title: str, su
     axes.set_xlim(low_x - margin, high_x + margin)
     axes.set_ylim(low_y - margin, high_y + margin)
     axes.set_aspect("equal")
-    axes.set_xlabel("focal plane x [mm]", color=_INK)
-    axes.set_ylabel("focal plane y [mm]", color=_INK)
-    axes.tick_params(colors=_INK, labelsize=8.5, width=0.6)
-    for spine in axes.spines.values():
-        spine.set_color(_EDGE)
-        spine.set_linewidth(0.6)
-    if title:
-        axes.annotate(
-            title, (0, 1), (0, 24 if subtitle else 10), xycoords="axes fraction", textcoords="offset points",
-            fontsize=14, fontweight="bold", color=_INK, annotation_clip=False,
-        )  # fmt: skip
-    if subtitle:
-        axes.annotate(
-            subtitle, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points",
-            fontsize=9.5, color=_EDGE, annotation_clip=False,
-        )  # fmt: skip
+    axes.set_xlabel("focal plane x [mm]", color=INK)
+    axes.set_ylabel("focal plane y [mm]", color=INK)
+    tidy(axes, title, subtitle)

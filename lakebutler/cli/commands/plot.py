@@ -3,55 +3,56 @@
 
 from __future__ import annotations
 
-import os
-from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from lakebutler.cli.names import one_dataset_type
-from lakebutler.cli.options import Selection, as_of_option, collections_option
-from lakebutler.cli.refine import split_names
-from lakebutler.cli.select import select_datasets, with_only_governors
-from lakebutler.cli.session import Session, counted, pass_session
+from lakebutler.cli.options import as_of_option, collections_option
+from lakebutler.cli.plots.columns import check_picture
+from lakebutler.cli.plots.sky import FOOTPRINTS
+from lakebutler.cli.session import Session, pass_session
 from lakebutler.cli.verb import Verb
-from lakebutler.errors import (
-    DatasetNotFoundError,
-    FileFormatError,
-    InstrumentError,
-    InvalidQueryError,
-    known_names,
-)
-from lakebutler.progress import Progress
-
-if TYPE_CHECKING:
-    from lakebutler.butler.butler import Butler
-    from lakebutler.datasets.dataset_ref import DatasetRef
-    from lakebutler.viz.focal_plane import Tile
 
 __all__ = ["plot"]
 
-_ENDINGS = (".png", ".svg", ".pdf")
+_OWN = {
+    "focal-plane": {"exposure", "visit", "dataset_type", "collections", "sql"},
+    "sky": {"dataset_type", "collections", "where", "footprints", "skymap", "patches"},
+    "timeline": {"where"},
+}
+"""Options of each picture, beside those that all have."""
 
 
 @click.command("plot", cls=Verb)
-@click.argument("what", type=click.Choice(["focal-plane", "timeline"]))
-@click.option("--exposure", type=int, help="The exposure to draw.")
-@click.option("--visit", type=int, help="The visit to draw.")
+@click.argument("what", type=click.Choice(sorted(_OWN)))
+@click.option("--exposure", type=int, help="focal-plane: the exposure to draw.")
+@click.option("--visit", type=int, help="focal-plane: the visit to draw.")
+@click.option("--sql", metavar="QUERY", help="focal-plane: instead, a query of detector and value.")
 @click.option(
-    "--instrument", metavar="NAME", help="Whose exposure or visit, if there are several instruments."
+    "--instrument", metavar="NAME", help="Whose exposures, visits or detectors, if there are several."
 )
 @click.option(
-    "-d", "--dataset-type", default="raw", show_default=True, help="Images to draw, one per detector."
+    "-d",
+    "--dataset-type",
+    metavar="NAME",
+    help="focal-plane: datasets to draw, one for each detector; raw by default. sky: draw the footprints of "
+    "these datasets.",
 )
 @collections_option("Collections to search: names or globs; all by default.")
-@click.option("--where", metavar="EXPRESSION", help="timeline: which exposures; all by default.")
+@click.option("--where", metavar="EXPRESSION", help="timeline, sky: which; all by default.")
+@click.option(
+    "--footprints",
+    type=click.Choice(FOOTPRINTS),
+    help="sky: what to draw; by default visits if there are any, else patches.",
+)
+@click.option("--skymap", metavar="NAME", help="sky: draw tracts of this skymap; the only one by default.")
+@click.option("--patches/--no-patches", default=None, help="sky: draw patches; by default if tracts are few.")
 @click.option(
     "--colour",
-    default="physical_filter",
-    show_default=True,
     metavar="COLUMN",
-    help="timeline: what colours the exposures, as physical_filter or target_name.",
+    help="What colours the picture: a dimension, a field of a record such as exposure_time or "
+    "detector.purpose, or a column of obscore. By default the filter (timeline), the band (sky), the pixels "
+    "(focal-plane).",
 )
 @click.option(
     "-o",
@@ -61,130 +62,68 @@ _ENDINGS = (".png", ".svg", ".pdf")
 )
 @as_of_option
 @pass_session
-def plot(
-    session: Session,
-    *,
-    what: str,
-    exposure: int | None,
-    visit: int | None,
-    instrument: str | None,
-    dataset_type: str,
-    collections: tuple[str, ...],
-    where: str | None,
-    colour: str,
-    output: str | None,
-) -> None:
+def plot(session: Session, /, *, what: str, output: str | None, **options: Any) -> None:
     """Draw a picture of WHAT.
 
-    focal-plane: the images of one exposure or visit, where their detectors sit.
+    focal-plane: the images of one exposure or visit where their detectors sit, or a value for each detector.
+    sky: footprints of visits, patches or datasets, with tracts and patches.
     timeline: exposures against time, a row for each day of observing.
     """
-    if what == "timeline":
-        if exposure is not None or visit is not None:
-            raise click.UsageError("a timeline takes --where, no exposure", click.get_current_context())
-        _plot_timeline(session.butler(), _picture(output or "timeline.png"), where, instrument, colour)
-        return
-    if where is not None:
-        raise click.UsageError("--where is for a timeline", click.get_current_context())
-    if (exposure is None) == (visit is None):
-        raise click.UsageError("give either --exposure or --visit", click.get_current_context())
-    name, number = ("exposure", exposure) if visit is None else ("visit", visit)
-    target = _picture(output or f"{what}-{number}.png")
-    butler = session.butler()
-    kind = one_dataset_type(butler, dataset_type)
-    if not {name, "detector"} <= set(kind.dimensions.names):
-        raise InvalidQueryError(f"{dataset_type!r} is not one image for each {name} and detector")
-    chosen = f"{name} = {number}" + (f" AND instrument = '{instrument}'" if instrument else "")
-    found = select_datasets(butler, Selection((dataset_type,), split_names(collections), where=chosen))
-    if not found:
-        raise DatasetNotFoundError(f"no {dataset_type} of {name} {number}")
-    refs = list({ref.dataId["detector"]: ref for ref in found[0][1]}.values())
-    from lakebutler.viz.focal_plane import save_focal_plane
+    for name, value in options.items():
+        if name not in _OWN[what] | {"instrument", "colour"} and value not in (None, ()):
+            raise click.UsageError(
+                f"plot {what} has no --{name.replace('_', '-')}", click.get_current_context()
+            )
+    draw = {"focal-plane": _focal_plane, "sky": _sky, "timeline": _timeline}[what]
+    click.echo(draw(session, output, **options))
 
-    tiles = _tiles(butler, refs, session.watcher())
-    camera = refs[0].dataId["instrument"]
-    save_focal_plane(
-        tiles, target, title=f"{camera} {name} {number}", subtitle=f"{len(tiles)} × {dataset_type}"
+
+def _focal_plane(session: Session, output: str | None, **options: Any) -> str:
+    from lakebutler.cli.plots.focal_plane import plot_focal_plane, plot_query
+
+    given = [(name, options[name]) for name in ("exposure", "visit", "sql") if options[name] is not None]
+    if len(given) != 1:
+        raise click.UsageError("give one of --exposure, --visit and --sql", click.get_current_context())
+    (name, value), colour = given[0], options["colour"]
+    target = check_picture(output or ("focal-plane.png" if name == "sql" else f"focal-plane-{value}.png"))
+    if name == "sql":
+        if colour is not None:
+            raise click.UsageError("the second column of --sql is the colour", click.get_current_context())
+        plot_query(session.butler(), target, value, options["instrument"])
+        return target
+    plot_focal_plane(
+        session.butler(),
+        target,
+        number=(name, value),
+        instrument=options["instrument"],
+        dataset_type=options["dataset_type"] or "raw",
+        collections=options["collections"],
+        colour=colour,
+        progress=session.watcher(),
     )
-    click.echo(target)
-
-
-def _picture(target: str) -> str:
-    if os.path.splitext(target)[1].lower() not in _ENDINGS:
-        raise FileFormatError(f"{target}: a picture's name ends in {', '.join(_ENDINGS)}")
     return target
 
 
-def _plot_timeline(
-    butler: Butler, target: str, where: str | None, instrument: str | None, colour: str
-) -> None:
-    from lakebutler.butler.querying import sql_table
-    from lakebutler.viz.timeline import Bar, save_timeline
+def _sky(session: Session, output: str | None, **options: Any) -> str:
+    from lakebutler.cli.plots.sky import plot_sky
 
-    table = sql_table(
-        butler, "SELECT * FROM exposure WHERE timespan_end > timespan_begin ORDER BY timespan_begin"
-    )
-    if colour not in table.column_names:
-        raise InvalidQueryError(
-            f"an exposure has no {colour!r}", hint=known_names(colour, table.column_names)
-        )
-    limits: dict[str, Any] = {"instrument": instrument} if instrument else {}
-    asked = with_only_governors(butler, where)
-    found = asked.query_data_ids("exposure", where=where or "", explain=False, **limits)
-    chosen = {(data_id["instrument"], data_id["exposure"]) for data_id in found}
-    names = ("instrument", "exposure", "day_obs", "timespan_begin", "timespan_end", colour)
-    columns = [table.column(name).to_pylist() for name in names]
-    taken = [row for row in zip(*columns, strict=True) if row[:2] in chosen]
-    if not taken:
-        raise DatasetNotFoundError("no exposure with a time fits")
-    cameras = sorted({row[0] for row in taken})
-    bars = []
-    for camera, _, number, begin, end, word in taken:
-        day = str(number)
-        try:
-            midnight = (date.fromisoformat(day) - date(1970, 1, 1)).days * 24
-        except ValueError:
-            raise InvalidQueryError(f"{camera}: day_obs {day} is no date YYYYMMDD") from None
-        night = day if len(cameras) == 1 else f"{camera} {day}"
-        bars.append(Bar(night, begin / 3.6e12 - midnight, end / 3.6e12 - midnight, str(word)))
-    save_timeline(
-        bars,
+    if options["footprints"] is not None and options["dataset_type"] is not None:
+        raise click.UsageError("give --footprints or --dataset-type", click.get_current_context())
+    target = check_picture(output or "sky.png")
+    names = _OWN["sky"] | {"instrument", "colour"}
+    plot_sky(session.butler(), target, **{name: options[name] for name in names})
+    return target
+
+
+def _timeline(session: Session, output: str | None, **options: Any) -> str:
+    from lakebutler.cli.plots.timeline import plot_timeline
+
+    target = check_picture(output or "timeline.png")
+    plot_timeline(
+        session.butler(),
         target,
-        title=f"{', '.join(cameras)}: {counted(len(bars), 'exposure')}",
-        label=colour,
-        hours="hours since 0:00 TAI of the day of observing",
+        where=options["where"],
+        instrument=options["instrument"],
+        colour=options["colour"] or "physical_filter",
     )
-    click.echo(target)
-
-
-def _tiles(butler: Butler, refs: list[DatasetRef], progress: Progress) -> list[Tile]:
-    from lakebutler.instruments.cameras.find import load_camera
-    from lakebutler.instruments.cameras.geometry import detector_corners, without_overscan
-    from lakebutler.viz.focal_plane import Tile
-
-    camera = load_camera(str(refs[0].dataId["instrument"]))
-    detectors = {detector.id: detector for detector in camera.detectors}
-    tiles = []
-    progress.start("reading images", len(refs))
-    for ref in refs:
-        detector = detectors.get(int(ref.dataId["detector"]))
-        if detector is None or detector.placement is None:
-            raise InstrumentError(
-                f"{camera.name} says nothing about where detector {ref.dataId['detector']} is",
-                hint=known_names(
-                    str(ref.dataId["detector"]), (str(i) for i, d in detectors.items() if d.placement)
-                ),
-            )
-        corners = [tuple(map(float, corner)) for corner in detector_corners(detector.placement)]
-        pixels = without_overscan(detector.placement, _pixels(butler.get(ref), ref))
-        tiles.append(Tile(detector.name, corners, pixels=pixels))
-        progress.advance()
-    progress.finish()
-    return tiles
-
-
-def _pixels(image: Any, ref: DatasetRef) -> Any:
-    data = getattr(image, "data", image)
-    if getattr(data, "ndim", 0) != 2:
-        raise FileFormatError(f"{ref.datasetType.name} {ref.dataId} is no image with two axes")
-    return data
+    return target
