@@ -38,7 +38,6 @@ __all__ = [
     "group_refs",
     "insert_datasets",
     "insert_one",
-    "set_files",
     "unstored",
 ]
 
@@ -445,8 +444,7 @@ def unstored(
     refs : sequence of `DatasetRef`
         A batch.
     positions : sequence of `int`
-        Those of it that are registered.  Of more than `SMALL`, all are taken to
-        have files.
+        Those of it that are registered.
 
     Returns
     -------
@@ -455,13 +453,35 @@ def unstored(
     """
     found: dict[int, tuple[Any, ...]] = {}
     if len(positions) > SMALL:
-        return found
+        return _unstored_of_many(snapshot, layout, refs, positions)
     for i in positions:
         ref = refs[i]
         row = find_row(snapshot, layout, ref.datasetType.name, ref.run, ref.dataId.required_values)
         if row is not None and row[layout.index("id")] == ref.id and file_of(layout, row) is None:
             found[i] = row
     return found
+
+
+def _unstored_of_many(
+    snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRef], positions: Sequence[int]
+) -> dict[int, tuple[Any, ...]]:
+    import pyarrow as pa
+
+    batch = RefColumns(layout, [refs[i] for i in positions])
+    where: dict[str, Any] = {
+        "dataset_type": sorted({name for name, _ in batch.scopes}),
+        "collection": sorted({run for _, run in batch.scopes}),
+        "path": None,
+        "uri": None,
+    }
+    keys = pa.table({"id": batch.ids})
+    empty = snapshot.match(layout.table, ("id",), keys, select=(), where=where).column("_key")
+    if not len(empty):
+        return {}
+    rows = snapshot.match(layout.table, ("id",), keys.take(empty), where=where)
+    columns = [column.to_pylist() for column in rows.columns]
+    numbers = [positions[i] for i in empty.to_pylist()]
+    return {numbers[row[-1]]: row[:-1] for row in zip(*columns, strict=True)}
 
 
 def _store(
@@ -509,38 +529,3 @@ def check_free(snapshot: Snapshot, ref: DatasetRef) -> DatasetLayout:
         same = "it is there already" if holder == ref.id else f"its data ID is taken by dataset {holder}"
         raise conflict([ref], (0,), same)
     return layout
-
-
-def set_files(snapshot: Snapshot, layout: DatasetLayout, files: Mapping[uuid.UUID, FileRow]) -> Change | None:
-    """Build a change of where datasets' files are.
-
-    Parameters
-    ----------
-    snapshot : `Snapshot`
-        The state to check against.
-    layout : `DatasetLayout`
-        The table of the datasets.
-    files : mapping [`uuid.UUID`, `FileRow`]
-        New file of each dataset; one with neither path nor address unstores it.
-
-    Returns
-    -------
-    change : `Change` or `None`
-        `None` if none of the datasets is there.
-    """
-    start = layout.index("path")
-    run_index, id_index = layout.index("run"), layout.index("id")
-    rows = []
-    for dataset_id, file in files.items():
-        found = snapshot.find(layout.table, ("id",), (dataset_id,))
-        rows += [
-            (*row[:start], *file, *row[start + len(file) :]) for row in found if row[1] == row[run_index]
-        ]
-    if not rows:
-        return None
-    change = Change()
-    for row in rows:
-        change.touch(layout.table, (row[0], row[1]))
-    change.delete(layout.table, ("id", "collection"), [(row[id_index], row[1]) for row in rows])
-    change.append_rows(layout.table, rows)
-    return change

@@ -6,7 +6,7 @@
     PY_daf_butler=/path/to/incumbent/bin/python python tests/bench/exchange.py --n 10000
 
 Each step of each package is a process of its own, so that its memory is its own; the packages take
-turns, and the best round counts.  Datasets have one small file each, outside of the repositories;
+turns, and the best round counts.  ``--steps export import`` measures these only.  Datasets have one small file each, outside of the repositories;
 their dimension is ``htm9``, so that no records have to be made first.  ``--parquet 1000000`` measures
 our own format at another size, where the files are never looked at (``without_datastore``).
 """
@@ -190,6 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
     parser.add_argument("--parquet", type=int, default=0, metavar="N", help="measure our own format instead")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "lakebutler-exchange")
     parser.add_argument("--files", type=Path)
@@ -209,7 +210,7 @@ def main() -> None:
     packages = {OURS: sys.executable} | ({THEIRS: theirs} if theirs else {})
     best: dict[tuple[str, str], dict[str, float]] = {}
     for _ in range(args.rounds):
-        for name in ("fill", *STEPS):
+        for name in ("fill", *args.steps):
             for package, python in packages.items():
                 measured = run(python, package, name, args.work / package, files, args.n)
                 kept = best.setdefault((name, package), measured)
@@ -222,7 +223,7 @@ def main() -> None:
 def _print(best: dict[tuple[str, str], dict[str, float]], n: int, packages: list[str]) -> None:
     print(f"| {n:,} datasets | lakebutler, s | daf_butler, s | times | in CPU time | needed | MB | MB |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
-    for name in ("fill", *STEPS):
+    for name in ("fill", *(step for step in STEPS if (step, OURS) in best)):
         ours = best[name, OURS]
         theirs = best.get((name, THEIRS))
         row = [

@@ -12,6 +12,7 @@ from lakebutler import (
     Butler,
     CollectionType,
     CollectionTypeError,
+    ConflictingDefinitionError,
     DatasetNotFoundError,
     DatasetRef,
     FileDataset,
@@ -68,7 +69,9 @@ def test_unstored_datasets_stay_registered_and_can_be_stored_again(butler: Butle
     assert butler.get(refs[0]) == {"level": 7}
 
 
-def test_many_datasets_are_unstored_in_one_commit(local_butler: Butler, local: Place) -> None:
+def test_many_datasets_are_unstored_in_one_commit_and_can_be_stored_again(
+    local_butler: Butler, local: Place, tmp_path: Path
+) -> None:
     butler = local_butler
     butler.registry.insertDimensionData(
         "detector", *({"instrument": CAM, "id": 1000 + i, "full_name": f"X{i}"} for i in range(300))
@@ -80,6 +83,18 @@ def test_many_datasets_are_unstored_in_one_commit(local_butler: Butler, local: P
     assert butler.version == version + 1
     assert len(artifacts(local)) == len(files) - 300
     assert not any(butler.stored_many(refs).values())
+    given = []
+    for i, ref in enumerate(refs[:250]):
+        path = tmp_path / f"{i}.json"
+        path.write_text(f'{{"again": {i}}}')
+        given.append(FileDataset(str(path), ref))
+    butler.ingest(*given, transfer="copy")
+    stored = butler.stored_many(refs)
+    assert [stored[ref] for ref in refs] == [True] * 250 + [False] * 50
+    assert butler.get(refs[249]) == {"again": 249}
+    assert set(butler.query_datasets("bias", RUN)) == set(refs)
+    with pytest.raises(ConflictingDefinitionError, match="and 249 more"):
+        butler.ingest(*given, transfer="copy")
     butler.pruneDatasets(refs, purge=True, unstore=True)
     assert butler.get_many_datasets([ref.id for ref in refs]) == []
 
