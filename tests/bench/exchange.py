@@ -6,9 +6,10 @@
     PY_daf_butler=/path/to/incumbent/bin/python python tests/bench/exchange.py --n 10000
 
 Each step of each package is a process of its own, so that its memory is its own; the packages take
-turns, and the best round counts.  ``--steps export import`` measures these only.  Datasets have one small file each, outside of the repositories;
-their dimension is ``htm9``, so that no records have to be made first.  ``--parquet 1000000`` measures
-our own format at another size, where the files are never looked at (``without_datastore``).
+turns, and the best round counts; ``--steps export import`` measures these only.  Datasets have one
+small file each, outside of the repositories; their dimension is ``htm9``, so that no records have to
+be made first.  ``--parquet 1000000`` measures our own format at another size, where the files are
+never looked at (``without_datastore``).
 """
 
 from __future__ import annotations
