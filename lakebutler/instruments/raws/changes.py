@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler import ingest as ingesting
@@ -91,6 +92,9 @@ class RawChanges:
         )
         references = self._references()
         present, taken = self._present([ref for _, refs in references for ref in refs])
+        if not present and not taken:
+            self.todo = references
+            return
         for file, refs in references:
             missing = [ref for ref in refs if ref.id not in present]
             clash = next((ref for ref in refs if ref.id in taken), None)
@@ -144,24 +148,21 @@ class RawChanges:
         for file in self.batch.accepted:
             by_camera.setdefault(file.observations[0].instrument, []).append(file)
         found: dict[int, list[DatasetRef]] = {}
+        make = DataCoordinate.from_required_values
         for name, files in by_camera.items():
             kind, run = self._dataset_type(self.cameras[name]), self._run_of(self.cameras[name])
             group = kind.dimensions
-            order = [_FIELDS[dimension] for dimension in group.required]
-            values = [tuple([getattr(o, f) for f in order]) for file in files for o in file.observations]
-            ids = iter(make_dataset_ids(_MODE, run, kind.name, tuple(group.required), values))
-            keys = iter(values)
-            for file in files:
-                found[file.position] = [
-                    DatasetRef(
-                        kind,
-                        DataCoordinate.from_required_values(group, next(keys)),
-                        run=run,
-                        id=next(ids),
-                        conform=False,
-                    )
-                    for _ in file.observations
+            values_of = attrgetter(*[_FIELDS[dimension] for dimension in group.required])
+            values = [values_of(o) for file in files for o in file.observations]
+            ids = make_dataset_ids(_MODE, run, kind.name, tuple(group.required), values)
+            refs = iter(
+                [
+                    DatasetRef(kind, make(group, value), run=run, id=own, conform=False)
+                    for value, own in zip(values, ids, strict=True)
                 ]
+            )
+            for file in files:
+                found[file.position] = [next(refs) for _ in file.observations]
         return [(file, found[file.position]) for file in self.batch.accepted]
 
     def _run_of(self, camera: Camera) -> str:
@@ -225,18 +226,19 @@ class RawChanges:
         """Ingest the files; where one holds several detectors, each row says in which unit."""
         butler = self.butler
         own_keys: dict[Any, str] = {}
+        keys = {name: camera.raw.formatter for name, camera in self.cameras.items()}
         files = []
         for file, refs in self.todo:
-            key = self.cameras[file.exposure_key[0]].raw.formatter
+            key = keys[file.observations[0].instrument]
             files.append(FileDataset(file.path, refs, key))
             if file.units:
                 units = {o.detector: unit for o, unit in zip(file.observations, file.units, strict=True)}
                 own_keys |= {ref.id: f"{key}?hdu={units[int(ref.dataId['detector'])]}" for ref in refs}
-        if transfer in _LEAVES_OUTSIDE:
-            butler._allow(ingesting.outside(files, butler.root))
         if not own_keys:
             butler.ingest(*files, transfer=transfer, skip_existing=True)
             return
+        if transfer in _LEAVES_OUTSIDE:
+            butler._allow(ingesting.outside(files, butler.root))
         # As Butler.ingest, with a formatter for each dataset instead of each file.
         offered = ingesting.prepare(butler._registry, files, skip_existing=True)
         done = butler._datastore.ingest(offered.files, transfer)
@@ -276,4 +278,5 @@ class RawChanges:
         runs : `list` [`str`]
             Each once.
         """
-        return list(dict.fromkeys(self._run_of(self.cameras[f.exposure_key[0]]) for f in self.batch.accepted))
+        names = dict.fromkeys([file.observations[0].instrument for file in self.batch.accepted])
+        return list(dict.fromkeys(self._run_of(self.cameras[name]) for name in names))

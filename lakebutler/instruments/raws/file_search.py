@@ -54,8 +54,7 @@ def find_files(paths: Iterable[str | os.PathLike[str]], pattern: str | None = No
             expanded = _remote(text, wanted)
         else:
             expanded = _local(os.path.expanduser(text.removeprefix("file://")), wanted)
-        for name in expanded:
-            found.setdefault(name)
+        found |= dict.fromkeys(expanded)
     return list(found)
 
 
@@ -76,9 +75,9 @@ def _local(path: str, wanted: re.Pattern[str]) -> Iterator[str]:
 def _walk(directory: str, wanted: re.Pattern[str]) -> Iterator[str]:
     for folder, folders, names in os.walk(os.path.abspath(directory), followlinks=True):
         folders.sort()
-        for name in sorted(names):
-            if wanted.search(name):
-                yield os.path.join(folder, name)
+        inside = folder.rstrip("/") + "/"
+        for name in sorted(filter(wanted.search, names)):
+            yield inside + name
 
 
 def _remote(url: str, wanted: re.Pattern[str]) -> Iterator[str]:

@@ -98,8 +98,6 @@ def ingest_raws(
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     registered = _registered(butler)
     cameras, notes = _wanted_cameras(registered, instrument)
-    for camera in cameras:
-        require_translator(camera)
     cameras = with_repository_fixes(butler, cameras)
     with collector_paused():
         sidecars = Sidecars(cameras, find_files(names, regex), search_indexes=search_indexes)
@@ -198,9 +196,11 @@ def _read(
     watch.start("reading headers", len(sidecars.files))
     with collector_paused():
         beside = [sidecars.read(path) for path in sidecars.files]
-    pairs = list(zip(sidecars.files, beside, strict=True))
-    headers = iter(read_files([path for path, known in pairs if known is None], cameras, processes=processes))
-    for _, known in pairs:
+    missing = [path for path, known in zip(sidecars.files, beside, strict=True) if known is None]
+    for camera in cameras if missing else ():
+        require_translator(camera)
+    headers = iter(read_files(missing, cameras, processes=processes))
+    for known in beside:
         result = next(headers) if known is None else known
         watch.advance()
         if fail_fast and not result.observations:

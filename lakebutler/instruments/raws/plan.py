@@ -71,7 +71,10 @@ class Accepted(NamedTuple):
             The report.
         """
         first = self.observations[0]
-        detectors = tuple(o.detector for o in self.observations)
+        if len(self.observations) == 1:
+            detectors: tuple[int, ...] = (first.detector,)
+        else:
+            detectors = tuple(o.detector for o in self.observations)
         return FileReport(self.path, status, reason, first.instrument, first.exposure_id, detectors)
 
 
@@ -134,12 +137,14 @@ def sort_files(results: Iterable[FileResult]) -> Batch:
                 batch.strangers[position] = result.stranger
             continue
         file = Accepted(position, result.path, result.observations, result.units)
-        reason = _repeated(file, owners) or _contradiction(file, batch.first)
+        first = result.observations[0]
+        exposure = first.exposure_key
+        reason = _repeated(file, owners) or _contradiction(first, batch.first.get(exposure))
         if reason:
             batch.reports[position] = file.report(FileStatus.REJECTED, reason)
             continue
-        batch.first.setdefault(file.exposure_key, file.observations[0])
-        for o in file.observations:
+        batch.first.setdefault(exposure, first)
+        for o in result.observations:
             owners[o.instrument, o.exposure_id, o.detector] = file.path
         batch.accepted.append(file)
     return batch
@@ -153,12 +158,8 @@ def _repeated(file: Accepted, owners: Mapping[RawKey, str]) -> str:
     return ""
 
 
-def _contradiction(file: Accepted, first: Mapping[tuple[str, int], Observation]) -> str:
-    other = first.get(file.exposure_key)
-    if other is None:
-        return ""
-    own = file.observations[0]
-    if _shared(own) == _shared(other):
+def _contradiction(own: Observation, other: Observation | None) -> str:
+    if other is None or _shared(own) == _shared(other):
         return ""
     for name in _SHARED:
         here, there = getattr(own, name), getattr(other, name)

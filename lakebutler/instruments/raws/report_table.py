@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.ids import uuid7
-from lakebutler.instruments.raws.report import FileReport
+from lakebutler.instruments.raws.report import FileReport, FileStatus
 from lakebutler.lake.change import Change
 from lakebutler.lake.schema import Column, TableSchema
 
@@ -94,17 +94,19 @@ def _table(batch: str, now: datetime, run: str, files: Sequence[FileReport]) -> 
     import pyarrow as pa
 
     count = len(files)
+    paths, statuses, reasons, instruments, exposures, detectors = zip(*files, strict=True)
+    words = {id(status): status.value for status in FileStatus}  # an enumeration's own hash is slow
     return pa.table(
         {
             "batch": pa.repeat(batch, count),
             "position": pa.array(range(count), pa.int64()),
             "time": pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), count),
             "run": pa.repeat(run, count),
-            "path": pa.array([f.path for f in files], pa.string()),
-            "status": pa.array([f.status.value for f in files], pa.string()),
-            "reason": pa.array([f.reason or None for f in files], pa.string()),
-            "instrument": pa.array([f.instrument or None for f in files], pa.string()),
-            "exposure": pa.array([f.exposure for f in files], pa.int64()),
-            "detectors": pa.array([len(f.detectors) for f in files], pa.int64()),
+            "path": pa.array(paths, pa.string()),
+            "status": pa.array([words[id(status)] for status in statuses], pa.string()),
+            "reason": pa.array([reason or None for reason in reasons], pa.string()),
+            "instrument": pa.array([name or None for name in instruments], pa.string()),
+            "exposure": pa.array(exposures, pa.int64()),
+            "detectors": pa.array([len(numbers) for numbers in detectors], pa.int64()),
         }
     )
