@@ -74,8 +74,10 @@ def retrieve(
     base = ResourcePath(destination, forceDirectory=True)
     root = ResourcePath(butler.root, forceDirectory=True)
     targets: dict[str, tuple[ResourcePath, ResourcePath]] = {}
-    for ref in refs:
-        source = butler.getURI(ref)
+    found_uris = butler.get_many_uris(refs).values()
+    for source in [one for uris in found_uris for one in (uris.primaryURI, *uris.componentURIs.values())]:
+        if source is None:  # it is in parts
+            continue
         inside = source.relative_to(root) if preserve_path else None
         target = base.join(inside or source.basename(), forceDirectory=False)
         known = targets.setdefault(str(target), (source, target))

@@ -260,12 +260,11 @@ class CompositeReader:
         """Read the one file of a component."""
         mine = _understood(record, parameters or {})
         left = {key: value for key, value in (parameters or {}).items() if key not in mine}
-        plan = self._plan(record, None, None if left else target)
-        found = self._read(record, plan, mine or None)
-        if not left:
-            return found
-        self._written.validateParameters(left)
-        return target.coerce(self._written.delegate().handleComponentParameters(name, found, left))
+        found = self._read(record, self._plan(record, None, None if parameters else target), mine or None)
+        if left:
+            self._written.validateParameters(left)
+            found = self._written.delegate().handleComponentParameters(name, found, left)
+        return target.coerce(found) if parameters else found
 
     def _derived(
         self, name: str, base: str, parameters: Mapping[str, Any] | None, target: StorageClass
@@ -282,8 +281,10 @@ class CompositeReader:
 
 
 def _understood(record: FileRecord, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that the formatter of a file applies itself."""
-    if not parameters:
+    """The parameters of the storage class of a part, which its formatter or its delegate applies."""
+    factory = StorageClassFactory()
+    if not parameters or record.storage_class not in factory:
         return {}
+    own = factory.getStorageClass(record.storage_class)
     known = formatter_class(parse_key(record.formatter)[0]).parameters
-    return {key: value for key, value in parameters.items() if key in known}
+    return {k: v for k, v in own.filterParameters(parameters).items() if k in known or own.has_delegate}

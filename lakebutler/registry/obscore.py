@@ -16,9 +16,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lakebutler.datasets.stored_parts import PARTS
 from lakebutler.registry.obscore_config import ObsCoreConfig
 
 __all__ = ["OBSCORE_COLUMNS", "ObsCoreColumn", "ObsCoreSources", "obscore_sql"]
+
+_FILE = f"CASE WHEN NOT starts_with(coalesce(p.uri, p.path), '{PARTS}') THEN coalesce(p.uri, p.path) END"
+"""The file of a dataset; one in parts has several, and no address of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ def obscore_sql(sources: ObsCoreSources, config: ObsCoreConfig) -> str:
     bands = [(band, low, high) for band, (low, high) in config.bands.items()]
     where = _placed(" UNION ALL ".join(branches))
     return (
-        f"SELECT {selected} FROM (SELECT p.*, coalesce(p.uri, p.path) AS f, {collection} AS obs_collection, "
+        f"SELECT {selected} FROM (SELECT p.*, {_FILE} AS f, {collection} AS obs_collection, "
         f"{_text(config.publisher)} AS publisher, b.em_min, b.em_max, a.facility_name, "
         "CASE WHEN dataproduct_type = 'image' THEN 'phot.count' END AS o_ucd "
         f"FROM ({where}) p LEFT JOIN {_values(bands, ('band', 'em_min', 'em_max'))} b ON b.band = p.band "

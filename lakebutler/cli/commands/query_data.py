@@ -57,17 +57,23 @@ def query_datasets(
     if ask.explain:
         click.echo("\n\n".join(explain_datasets(butler, selection)))
         return
-    listings = [
-        dataset_listing(dataset_type, refs, _uris(butler, refs) if show_uri else None)
-        for dataset_type, refs in select_datasets(butler, selection)
-    ]
+    listings = []
+    for dataset_type, refs in select_datasets(butler, selection):
+        spread, uris = _with_uris(butler, refs) if show_uri else (refs, None)
+        listings.append(dataset_listing(dataset_type, spread, uris))
     empty = [Listing(("type", "run", "id"), [])]
     finish(listings or empty, ask.output, nothing="no dataset found", exit_code=ask.exit_code)
 
 
-def _uris(butler: Butler, refs: Sequence[DatasetRef]) -> list[str]:
+def _with_uris(butler: Butler, refs: Sequence[DatasetRef]) -> tuple[list[DatasetRef], list[str]]:
+    """Datasets with the addresses of their files; one in parts comes once for each."""
     found = butler.get_many_uris(refs, allow_missing=True)
-    return [str(found[ref].primaryURI) if ref in found else "" for ref in refs]
+    pairs = []
+    for ref in refs:
+        primary, components = found.get(ref, (None, {}))
+        places = list(components.values()) or [primary]
+        pairs += [(ref, str(place) if place is not None else "") for place in places]
+    return [ref for ref, _ in pairs], [uri for _, uri in pairs]
 
 
 @contextmanager
