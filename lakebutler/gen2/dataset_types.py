@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from lakebutler.gen2.layout import Layout
 from lakebutler.gen2.template import Template
 from lakebutler.instruments.cameras.camera import Camera
 
-__all__ = ["Role", "TypePlan", "plan_type"]
+__all__ = ["KEY", "Role", "TypePlan", "plan_type"]
 
 _PACKED = (".gz", ".fz")
 _PIXELS = "htm"
+KEY = re.compile(r"%\((\w+)\)s")
+"""A key in the text of a joined one."""
 
 
 class Role:
@@ -53,6 +56,8 @@ class TypePlan:
         Whether it is usually written from curated data.
     refused : `str`
         Why it cannot be converted.
+    joined : mapping
+        Keys that are made of others: how, by their names.
     """
 
     name: str
@@ -65,6 +70,7 @@ class TypePlan:
     run: str | None = None
     curated: bool = False
     refused: str = ""
+    joined: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -105,6 +111,7 @@ def plan_type(layout: Layout, camera: Camera, template: Template) -> TypePlan:
             means.setdefault("exposure", key)
         elif dimension not in ("name", "calibDate"):
             means.setdefault(dimension, key)
+    joined = _join(rules.get("joined") or {}, means, path_keys)
     is_refcat = "htm" in means and "name" in all_keys
     if "htm" in means and not is_refcat and not refused:
         refused = "the key of its pixels does not say of which catalogue"
@@ -141,7 +148,19 @@ def plan_type(layout: Layout, camera: Camera, template: Template) -> TypePlan:
         (rules.get("runs") or {}).get(name),
         any(fnmatch.fnmatchcase(name, glob) for glob in rules["curated"]),
         refused,
+        joined,
     )
+
+
+def _join(rules: Mapping[str, str], means: dict[str, str], keys: Sequence[str]) -> dict[str, str]:
+    """Let several keys tell a dimension together, where none does alone."""
+    made = {}
+    for dimension, text in rules.items():
+        parts = KEY.findall(text)
+        if dimension not in means and parts and set(parts) <= set(keys):
+            means[dimension] = "+".join(parts)
+            made[means[dimension]] = text
+    return made
 
 
 def _place_filter(means: dict[str, str], rules: Mapping[str, Any], name: str, is_calibration: bool) -> None:

@@ -24,7 +24,7 @@ _OWN = Path(__file__).parent / "layouts"
 SECTIONS = ("exposures", "calibrations", "datasets")
 """Parts of a layout that have templates."""
 
-_MERGED = ("keys", "filters", "patterns", "runs", "dropped", "constants", "rename", "aliases")
+_MERGED = ("keys", "filters", "patterns", "runs", "dropped", "constants", "rename", "aliases", "joined")
 _OTHER = ("source", "camera", "mappers", "base", "path_only", "times", "raw", "curated", "storage", "ignored")
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.errors import InstrumentError, known_names
-from lakebutler.gen2.dataset_types import TypePlan
+from lakebutler.gen2.dataset_types import KEY, TypePlan
 from lakebutler.gen2.options import Options
 from lakebutler.gen2.skymaps import PatchGrid
 from lakebutler.instruments.cameras.camera import Camera
@@ -195,9 +195,12 @@ class Translator:
         columns: dict[str, pa.Array] = {"path": table.column("path").combine_chunks()}
         reasons: list[tuple[pa.Array, pa.Array]] = []
         for dimension, key in plan.keys.items():
-            if key not in table.column_names:
+            if key in plan.joined:
+                source = _joined(table, plan.joined[key])
+            elif key in table.column_names:
+                source = table.column(key).combine_chunks()
+            else:
                 continue  # the unit tells it
-            source = table.column(key).combine_chunks()
             if dimension == "patch":
                 values, why = _patches(table.column(plan.keys["tract"]).combine_chunks(), source, grid)
             else:
@@ -236,9 +239,10 @@ class Translator:
         return value, ""
 
     def _detector(self, text: str) -> Value:
-        value, why = _integer(text)
+        named = None if text.isdigit() else self.camera.detectors_by_name.get(text)
+        value, why = (named.id, "") if named is not None else _integer(text)
         if value is None:
-            return None, why
+            return None, why if text.isdigit() else f"{text!r} is no detector of {self.camera.name}"
         if value not in self.camera.detectors_by_id:
             return None, f"{self.camera.name} has no detector {value}"
         if self.options.detectors is not None and value not in self.options.detectors:
@@ -253,6 +257,19 @@ class Translator:
             return None, "not selected"
         why = "" if grid is None else grid.refusal(value)
         return (None, why) if why else (value, "")
+
+
+def _joined(table: pa.Table, text: str) -> pa.Array:
+    """Write the values of several keys as one text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = KEY.split(text)  # texts and keys in turn
+    columns = [
+        table.column(part).combine_chunks() if i % 2 else pa.repeat(pa.scalar(part), table.num_rows)
+        for i, part in enumerate(parts)
+    ]
+    return pc.binary_join_element_wise(*columns, "")
 
 
 def _patches(tracts: pa.Array, patches: pa.Array, grid: PatchGrid | None) -> tuple[pa.Array, pa.Array]:

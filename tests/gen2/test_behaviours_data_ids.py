@@ -291,3 +291,34 @@ def test_g27_raws_have_the_ids_of_the_field(
     common = mine.keys() & known.keys()
     assert common
     assert {key: mine[key] for key in common} == {key: known[key] for key in common}
+
+
+def test_g9_detectors_by_raft_and_sensor(
+    sparse: Sparse, registry_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The tree of the simulations of the LSST, whose registries have no numbers of detectors."""
+    files = [
+        "calexp/v840-fr/R22/S11.fits",
+        "calexp/v840-fr/R22/S12.fits",
+        "calexp/v840-fr/R22/S19.fits",
+        "calexp/v840-fr/R22/bkgd-S11.fits",
+        "src/v840-fr/R22/S11.fits",
+        "eimage/v840-fr/E000/R22/eimage_840_R22_S11_E000.fits.gz",
+        "raw/v840-fr/E000/R22/S11/imsim_840_R22_S11_C00_E000.fits.gz",
+        "processEimage_metadata/v840-fr/s0/R22/S11.boost",
+    ]
+    root = sparse("twinkles", [(name, 10) for name in files])
+    (root / "_mapper").write_text("lsst.obs.lsstSim.LsstSimMapper")
+    row = {"visit": 840, "filter": "r", "raft": "2,2", "sensor": "1,1", "snap": 0, "taiObs": "1994-01-01"}
+    registry_of(root / "registry.sqlite3", raw=[{**row, "channel": "0,0", "expTime": 30.0}])
+    plan = plan_gen2(root)
+    assert part(plan, "calexp") == [
+        {"visit": 840, "detector": number, "instrument": "LSSTCam-imSim"} for number in (94, 95)
+    ]
+    for name in ("src", "calexpBackground", "eimage", "processEimage_metadata"):
+        assert part(plan, name) == [{"visit": 840, "detector": 94, "instrument": "LSSTCam-imSim"}]
+    why = reasons(plan)
+    assert why["calexp/v840-fr/R22/S19.fits"] == "'R22_S19' is no detector of LSSTCam-imSim"
+    assert why[files[6]] == "a file for each amplifier, which has no data ID here"
+    assert plan.report.totals()["unrecognised"] == 0
+    assert convert_gen2(root, tmp_path / "new").written is not None

@@ -124,14 +124,15 @@ def test_g5_mappers_are_names_and_unknown_ones_ask_for_a_layout(tmp_path: Path) 
         ("lsst.obs.cfht.MegacamMapper", "MegaPrime"),
         ("lsst.obs.lsst.latiss.LatissMapper", "LATISS"),
         ("lsst.obs.test.TestMapper", "testCam"),
+        ("lsst.obs.lsstSim.LsstSimMapper", "LSSTCam-imSim"),
     ):
         assert find_layout(mapper).camera == camera
     with pytest.raises(RepositoryFormatError, match="nobody knows the mapper") as caught:
-        find_layout("lsst.obs.lsstSim.LsstSimMapper")
+        find_layout("lsst.obs.sdss.SdssMapper")
     assert "--layout" in (caught.value.hint or "")
     own = tmp_path / "own.yaml"
     own.write_text("camera: HSC\nbase: hsc\nexposures:\n  raw: 'my/%(visit)d/%(ccd)d.fits'\n")
-    layout = find_layout("lsst.obs.lsstSim.LsstSimMapper", own)
+    layout = find_layout("lsst.obs.sdss.SdssMapper", own)
     assert layout.templates["exposures", "raw"].text == "my/%(visit)d/%(ccd)d.fits"
     own.write_text("camera: HSC\ntemplate: {}\n")
     with pytest.raises(RepositoryFormatError, match="no entry 'template'"):
