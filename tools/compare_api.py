@@ -50,6 +50,7 @@ THEIRS = {
     "DeferredDatasetHandle": "lsst.daf.butler:DeferredDatasetHandle",
     "FileDataset": "lsst.daf.butler:FileDataset",
     "StorageClass": "lsst.daf.butler:StorageClass",
+    "StorageClassDelegate": "lsst.daf.butler:StorageClassDelegate",
     "StorageClassFactory": "lsst.daf.butler:StorageClassFactory",
     "Timespan": "lsst.daf.butler:Timespan",
 }
@@ -83,6 +84,7 @@ OURS = {
     "DeferredDatasetHandle": "lakebutler.butler.deferred:DeferredDatasetHandle",
     "FileDataset": "lakebutler:FileDataset",
     "StorageClass": "lakebutler:StorageClass",
+    "StorageClassDelegate": "lakebutler:StorageClassDelegate",
     "StorageClassFactory": "lakebutler:StorageClassFactory",
     "Timespan": "lakebutler:Timespan",
 }

@@ -60,6 +60,41 @@ class StorageClassDelegate:
     def __init__(self, storageClass: Composite) -> None:
         self.storageClass = storageClass
 
+    def can_accept(self, inMemoryDataset: Any) -> bool:
+        """Whether an object can be taken apart as it is, whatever its type.
+
+        Parameters
+        ----------
+        inMemoryDataset : `object`
+            What is to be stored.
+
+        Returns
+        -------
+        accepted : `bool`
+            False here: it is turned into the storage class's type first.
+        """
+        return False
+
+    def add_provenance(self, inMemoryDataset: Any, ref: Any, provenance: Any = None) -> Any:
+        """Put provenance into an object before it is taken apart.
+
+        Parameters
+        ----------
+        inMemoryDataset : `object`
+            What is to be stored.
+        ref : `DatasetRef`
+            The dataset.
+        provenance : `DatasetProvenance`, optional
+            Where it comes from; the files of the components get it anyway, where
+            their formats can hold it.
+
+        Returns
+        -------
+        inMemoryDataset : `object`
+            The object itself here.
+        """
+        return inMemoryDataset
+
     def getComponent(self, composite: Any, componentName: str) -> Any:
         """Take a component out of a composite, derived ones too.
 

@@ -58,13 +58,13 @@ class StorageClass(Composite):
         The same for what is computed from the whole and can only be read.
     parameters : collection of `str`, optional
         Names of the parameters that reading understands.
+    delegate : `type` or `str`, optional
+        A `StorageClassDelegate` that takes objects apart, or its qualified name.
     converters : mapping, optional
         Qualified name of another type, to the way from it to this one: a key of
         `lakebutler.datasets.storage_class_convert` or a function of one argument.
     formatters : collection of `str`, optional
         Keys of the formatters that can hold it, the default first.
-    delegate : `type` or `str`, optional
-        A `StorageClassDelegate` that takes objects apart, or its qualified name.
     inheritsFrom : `StorageClass`, optional
         Where all that is not given here is taken from.
     description : `str`, optional
@@ -80,10 +80,10 @@ class StorageClass(Composite):
         components: Mapping[str, StorageClass | str] | None = None,
         derivedComponents: Mapping[str, StorageClass | str] | None = None,
         parameters: Collection[str] | None = None,
+        delegate: type | str | None = None,
         converters: Mapping[str, Converter] | None = None,
         formatters: Collection[str] | None = None,
         *,
-        delegate: type | str | None = None,
         inheritsFrom: StorageClass | None = None,
         description: str = "",
         factory: StorageClassFactory | None = None,

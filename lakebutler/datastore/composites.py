@@ -133,7 +133,9 @@ def put_parts(
         Raised if it cannot be taken apart, or a part not written; nothing is left behind.
     """
     storage_class = ref.datasetType.storageClass
-    found = storage_class.delegate().disassemble(storage_class.coerce(obj))
+    delegate = storage_class.delegate()
+    whole = obj if delegate.can_accept(obj) else storage_class.coerce(obj)
+    found = delegate.disassemble(delegate.add_provenance(whole, ref, provenance))
     if not found:
         raise FileFormatError(f"cannot write {describe(ref)} in parts: it has no component")
     made: dict[str, FileRecord] = {}
