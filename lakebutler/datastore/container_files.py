@@ -13,7 +13,7 @@ from lakebutler.errors import NameRuleError, StorageError
 from lakebutler.lake.container.reader import ContainerReader
 from lakebutler.lake.container.writer import ContainerWriter
 from lakebutler.lake.storage import FileInfo, Storage
-from lakebutler.lake.storage_file import FileStorage, open_container
+from lakebutler.lake.storage.file import FileStorage, open_container
 
 __all__ = ["ContainerFiles", "files_beside", "open_container_files"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lakebutler.errors import NotARepositoryError, RepositoryCorruptError, RepositoryFormatError
 from lakebutler.lake.naming import FORMAT, dump, seal, unseal
-from lakebutler.lake.storage import Storage
+from lakebutler.lake.storage.base import Storage
 
 __all__ = [
     "FORMAT_VERSION",

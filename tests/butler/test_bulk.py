@@ -22,7 +22,7 @@ from lakebutler import (
     Timespan,
 )
 from lakebutler.lake import engine, lake, views
-from lakebutler.lake.storage_local import LocalStorage
+from lakebutler.lake.storage.local import LocalStorage
 
 FEW = (10, 200)
 """Sizes between which some look-ups change from keys to queries, and rows from the log to files."""

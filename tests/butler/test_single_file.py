@@ -33,7 +33,7 @@ from lakebutler.errors import (
 from lakebutler.lake.container import writer as container_writer
 from lakebutler.lake.container.source import RemoteSource
 from lakebutler.lake.storage import open_storage
-from lakebutler.lake.storage_file import FileStorage
+from lakebutler.lake.storage.file import FileStorage
 from lakebutler.progress import CollectingProgress
 from tests.butler.conftest import RUN
 from tests.butler.lake_file import LakeFile, members

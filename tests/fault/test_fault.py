@@ -18,7 +18,7 @@ import pytest
 from lakebutler import Butler, ButlerError
 from lakebutler.lake import writer
 from lakebutler.lake.lake import Lake
-from lakebutler.lake.storage_local import LocalStorage
+from lakebutler.lake.storage.local import LocalStorage
 from tests.fault.faulty import MODES, Crash, FaultyOS, applies
 from tests.fault.world import SCENARIOS, World, damages, leftovers, look
 

@@ -177,7 +177,7 @@ def plant_seal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plant_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data file is handed out without being hashed."""
-    from lakebutler.lake.storage_local import LocalStorage
+    from lakebutler.lake.storage.local import LocalStorage
 
     def fetch(self: LocalStorage, path: str, size: int, sha256: str) -> str:
         return f"{self.root}/{path}"

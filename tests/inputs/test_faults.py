@@ -186,7 +186,7 @@ def test_every_call_that_is_refused_for_every_reason_leaves_what_was_there(
 
 def plant_swallowed(patch: pytest.MonkeyPatch) -> None:
     """A log entry that could not be made is taken for made."""
-    from lakebutler.lake.storage_local import LocalStorage
+    from lakebutler.lake.storage.local import LocalStorage
 
     before = LocalStorage.create
 
@@ -212,7 +212,7 @@ def plant_order(patch: pytest.MonkeyPatch) -> None:
 
 def plant_raw(patch: pytest.MonkeyPatch) -> None:
     """What the system says goes to the user as it is."""
-    from lakebutler.lake.storage_local import LocalStorage
+    from lakebutler.lake.storage.local import LocalStorage
 
     def refuse(self: LocalStorage, doing: str, path: str, error: OSError) -> None:
         raise error

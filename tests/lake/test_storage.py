@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from lakebutler.errors import RepositoryCorruptError, StorageError, StorageUncertainError
-from lakebutler.lake import storage_local
 from lakebutler.lake.storage import Storage, open_storage
-from lakebutler.lake.storage_local import LocalStorage
+from lakebutler.lake.storage import local as storage_local
+from lakebutler.lake.storage.local import LocalStorage
 from lakebutler.testing.storage import StorageTests
 
 

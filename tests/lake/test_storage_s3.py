@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from lakebutler.errors import StorageError, UnsafeStoreError
-from lakebutler.lake import storage_object
 from lakebutler.lake.change import Change
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.schema import Column, TableSchema
 from lakebutler.lake.storage import Storage, open_storage
-from lakebutler.lake.storage_object import ObjectStorage
+from lakebutler.lake.storage import object as storage_object
+from lakebutler.lake.storage.object import ObjectStorage
 from lakebutler.testing.storage import StorageTests
 from tests.s3server import S3Root, s3_root, s3_server  # noqa: F401
 

@@ -7,7 +7,7 @@ import pytest
 
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.storage import open_storage
-from lakebutler.lake.storage_object import ObjectStorage
+from lakebutler.lake.storage.object import ObjectStorage
 from lakebutler.lake.turns import Turns
 from tests.lake.test_storage_s3 import Counting, adding, lake_of
 from tests.s3server import S3Root, s3_root, s3_server  # noqa: F401

@@ -10,8 +10,9 @@ from pathlib import Path
 from lakebutler import Butler
 from lakebutler.datastore import durable
 from lakebutler.datastore import local as datastore_local
-from lakebutler.lake import storage_local, writer
+from lakebutler.lake import writer
 from lakebutler.lake.container import lock as container_lock
+from lakebutler.lake.storage import local as storage_local
 from tests.fault.world import RUN, SCENARIOS
 
 PLANTS = ("nothing is synced", "directories are not synced", "datasets are not synced")

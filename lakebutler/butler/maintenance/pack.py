@@ -40,8 +40,8 @@ from lakebutler.lake.segment import SegmentStore
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.state import LakeState
 from lakebutler.lake.storage import Storage, open_storage
-from lakebutler.lake.storage_file import FileStorage
-from lakebutler.lake.storage_memory import MemoryStorage
+from lakebutler.lake.storage.file import FileStorage
+from lakebutler.lake.storage.memory import MemoryStorage
 from lakebutler.lake.views import views_sql
 from lakebutler.progress import NullProgress, Progress
 from lakebutler.registry.schema import DATASET_PREFIX, check_tables

@@ -27,7 +27,7 @@ from lakebutler.lake.repair import RepairPlan, repair_registry
 from lakebutler.lake.repair import plan_repair as find_repairs
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.storage import FileInfo, Storage, open_storage
-from lakebutler.lake.storage_file import FileStorage
+from lakebutler.lake.storage.file import FileStorage
 from lakebutler.lake.verify import Finding, RegistryReport, verify_registry
 from lakebutler.progress import NullProgress, Progress
 from lakebutler.registry.schema import DATASET_PREFIX

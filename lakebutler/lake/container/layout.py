@@ -19,7 +19,7 @@ from zlib import crc32
 
 from lakebutler.config import LAKE_FILE_HEAD
 from lakebutler.errors import RepositoryCorruptError, RepositoryFormatError
-from lakebutler.lake.storage import check_path
+from lakebutler.lake.storage.base import check_path
 
 __all__ = [
     "BLOCK",

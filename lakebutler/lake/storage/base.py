@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from lakebutler.config import names_lake_file
 from lakebutler.lake.memo import Memo
 
-__all__ = ["FileInfo", "Storage", "check_path", "open_storage"]
+__all__ = ["FileInfo", "Storage", "check_path"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,59 +174,3 @@ def check_path(path: str) -> str:
     if not path or "\\" in path or "\0" in path or any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"{path!r} is no path inside a repository")
     return path
-
-
-def open_storage(
-    root: str | os.PathLike[str],
-    *,
-    repo_id: str | None = None,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Storage:
-    """Return the storage for a root; nothing is read or written yet.
-
-    Parameters
-    ----------
-    root : `str` or path-like
-        A local directory, a ``file://`` URL, ``s3://bucket/prefix``, or
-        ``memory://name`` (this process only, for tests); or one file: ``x.lake``, and
-        read-only ``s3://bucket/x.lake``, ``https://...``
-    repo_id : `str`, optional
-        The repository that must be found there; a cache of remote files is
-        usable before the repository has been asked who it is.
-    storage_options : mapping, optional
-        What the S3 file system is made with: ``profile``, ``endpoint_url``, ...
-
-    Raises
-    ------
-    ValueError
-        Raised if there is no storage for such a root.
-    """
-    text = os.fspath(root)
-    scheme, separator, rest = text.partition("://")
-    match scheme.lower() if separator else "file":
-        case "file":
-            return _open_local(unquote(urlsplit(text).path) if separator else os.path.expanduser(text))
-        case _ if names_lake_file(text):
-            from lakebutler.lake.storage_file import FileStorage
-
-            return FileStorage(text, repo_id=repo_id, options=storage_options)
-        case "memory":
-            from lakebutler.lake.storage_memory import MemoryStorage
-
-            return MemoryStorage(rest.strip("/"))
-        case "s3" | "s3a":
-            from lakebutler.lake.storage_object import ObjectStorage
-
-            return ObjectStorage(rest.rstrip("/"), repo_id=repo_id, options=storage_options or {})
-        case _:
-            raise ValueError(f"no storage for {text!r}: give a directory, file://, s3:// or memory://")
-
-
-def _open_local(path: str) -> Storage:
-    if os.path.isfile(path) or (names_lake_file(path) and not os.path.isdir(path)):
-        from lakebutler.lake.storage_file import FileStorage
-
-        return FileStorage(os.path.abspath(path))
-    from lakebutler.lake.storage_local import LocalStorage
-
-    return LocalStorage(path)

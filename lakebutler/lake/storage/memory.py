@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lakebutler.errors import RepositoryCorruptError
 from lakebutler.lake.cache import FileCache
-from lakebutler.lake.storage import FileInfo, Storage, check_path
+from lakebutler.lake.storage.base import FileInfo, Storage, check_path
 
 __all__ = ["MemoryStorage"]
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from lakebutler.errors import RepositoryCorruptError, StorageError, StorageUncertainError
 from lakebutler.lake.naming import LOCK
-from lakebutler.lake.storage import FileInfo, Storage, check_path
+from lakebutler.lake.storage.base import FileInfo, Storage, check_path
 
 __all__ = ["LocalStorage", "hash_file"]
 

@@ -25,8 +25,8 @@ from lakebutler.errors import (
 )
 from lakebutler.lake.memo import Memo
 from lakebutler.lake.naming import FORMAT
-from lakebutler.lake.storage import FileInfo, check_path
-from lakebutler.lake.storage_copies import CopyingStorage
+from lakebutler.lake.storage.base import FileInfo, check_path
+from lakebutler.lake.storage.copies import CopyingStorage
 
 __all__ = ["ObjectStorage"]
 

@@ -13,8 +13,8 @@ from lakebutler.lake.container.reader import ContainerReader
 from lakebutler.lake.container.source import RemoteSource
 from lakebutler.lake.container.writer import ContainerWriter
 from lakebutler.lake.naming import DATA
-from lakebutler.lake.storage import FileInfo, check_path
-from lakebutler.lake.storage_copies import CopyingStorage
+from lakebutler.lake.storage.base import FileInfo, check_path
+from lakebutler.lake.storage.copies import CopyingStorage
 
 __all__ = ["FileStorage", "open_container"]
 

@@ -7,7 +7,7 @@ import hashlib
 
 from lakebutler.errors import RepositoryCorruptError, StorageError
 from lakebutler.lake.cache import FileCache
-from lakebutler.lake.storage import Storage
+from lakebutler.lake.storage.base import Storage
 
 __all__ = ["CopyingStorage"]
 
