@@ -16,6 +16,7 @@ __all__ = [
     "ingest_raws",
     "load_camera",
     "register_instrument",
+    "write_curated_calibrations",
 ]
 
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "ingest_raws": "raws.ingest",
     "load_camera": "cameras.find",
     "register_instrument": "cameras.register",
+    "write_curated_calibrations": "calibrations.write",
 }
 
 
