@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lakebutler.butler.base import ButlerBase
 from lakebutler.butler.repository import Repository
+from lakebutler.datasets.stored_parts import each_path
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import ButlerUserError, DatasetNotFoundError
 from lakebutler.lake.change import Change
@@ -263,7 +264,7 @@ def _named(rows: pa.Table, records: list[FileRecord], lost: list[bool]) -> Itera
     values = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
     for (dataset_type, run, id_), record, missing in zip(values, records, lost, strict=True):
         if missing:
-            yield GoneFile(dataset_type, run, id_, record.path or "")
+            yield GoneFile(dataset_type, run, id_, ", ".join(each_path(record.path or "")))
 
 
 def _refusal(version: int, gone: list[GoneFile]) -> DatasetNotFoundError:

@@ -90,7 +90,7 @@ def join_parts(parts: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return (text, None) if any(part.path is not None for part in parts.values()) else (None, text)
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=1000)
 def parts_of(text: str) -> Mapping[str, StoredPart]:
     """Read the files of a dataset.
 

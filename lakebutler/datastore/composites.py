@@ -175,7 +175,11 @@ class CompositeReader:
         self._parts = record.parts or {}
         self._read = read
         self._trust = trust
-        self._written = StorageClassFactory().getStorageClass(record.storage_class)
+        try:
+            self._written = StorageClassFactory().getStorageClass(record.storage_class)
+        except StorageClassError as exc:
+            hint = "retrieveArtifacts brings its files as they are"
+            raise StorageClassError(exc.message, hint=f"{exc.hint}\n{hint}" if exc.hint else hint) from None
 
     def get(
         self,

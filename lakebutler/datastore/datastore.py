@@ -480,14 +480,16 @@ class Datastore(Locations):
         Returns
         -------
         problems : `list` [`str`]
-            One line for each type whose storage class or formatter is unknown.
+            One line for each type whose storage class, formatter or delegate is unknown.
         """
         factory = StorageClassFactory()
         problems = []
         for dataset_type in dataset_types:
             try:
-                for key in factory.getStorageClass(dataset_type.storageClass_name).formatters:
+                storage_class = factory.getStorageClass(dataset_type.storageClass_name)
+                for key in storage_class.formatters:
                     get_formatter(key, trust=True)
+                _ = storage_class.delegateClass  # imports it
             except (FileFormatError, TypeError) as exc:
                 problems.append(f"{dataset_type.name}: {getattr(exc, 'message', exc)}")
         return problems

@@ -268,6 +268,15 @@ def test_they_are_transferred(here: Butler, tmp_path: Path, transfer: str) -> No
         assert [target.stored(ref) for ref in refs] == [False, True]
 
 
+def test_a_damaged_part_is_not_transferred(here: Butler, tmp_path: Path) -> None:
+    refs = put_both(here)
+    Path(here.getURIs(refs[0]).componentURIs["rows"].ospath).write_text("[]")
+    other = Place(str(tmp_path / "other"))
+    other.make()
+    with other.open(writeable=True) as target, refused(other, target, FileIntegrityError, "report.rows"):
+        target.transfer_from(here, refs, "copy", register_dataset_types=True, transfer_dimensions=True)
+
+
 def test_they_are_transferred_from_elsewhere(butler: Butler, tmp_path: Path) -> None:
     refs = put_both(butler)
     Butler.makeRepo(tmp_path / "other")

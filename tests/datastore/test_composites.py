@@ -206,6 +206,22 @@ def test_a_record_of_a_stranger_is_refused(root: Path, ref: Make, text: str) -> 
             act(record)
 
 
+def test_an_unknown_storage_class_is_named(root: Path, ref: Make) -> None:
+    store, dataset = store_with(root, {"CCDData": True}), ref(storage_class="CCDData")
+    record = store.put(image(), dataset)._replace(storage_class="NoSuchClass")
+    with pytest.raises(StorageClassError, match=r"NoSuchClass[\s\S]*retrieveArtifacts"):
+        store.get(dataset, record)
+
+
+def test_a_delegate_that_cannot_be_imported_is_a_problem_of_the_configuration(root: Path, ref: Make) -> None:
+    FACTORY.addFromConfig(
+        {"TestLost": {"inheritsFrom": "StructuredDataDict", "delegate": "no.such.module.Delegate"}}
+    )
+    kinds = [ref(storage_class=name).datasetType for name in ("CCDData", "TestLost")]
+    (problem,) = store_with(root).validate(kinds)
+    assert "no.such.module" in problem
+
+
 def test_a_path_that_leads_out_is_refused(root: Path, ref: Make) -> None:
     store, dataset = store_with(root, {"CCDData": True}), ref(storage_class="CCDData")
     record = store.put(image(), dataset)

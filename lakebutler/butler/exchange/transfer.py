@@ -280,9 +280,18 @@ def _places(source: Target, records: list[FileRecord]) -> list[str | None]:
 
 def _exist(source: Target, records: list[FileRecord], places: list[str | None]) -> list[bool]:
     """Whether files are there; one that is there with another size is not missing, but damaged."""
-    if None in places:
-        return source.repository.datastore.exists_many(records)
-    return [os.path.exists(place) for place in places if place is not None]
+    datastore = source.repository.datastore
+    there = [place is not None and os.path.exists(place) for place in places]
+    far = [i for i, place in enumerate(places) if place is None]
+    for i in [i for i in far if records[i].parts is not None]:
+        files = records[i].files
+        some = [datastore.local_path(file) for file in files]
+        if None not in some:
+            there[i] = all(os.path.exists(place) for place in some if place is not None)
+            far.remove(i)
+    for i, found in zip(far, datastore.exists_many([records[i] for i in far]), strict=True):
+        there[i] = found
+    return there
 
 
 def _bare(table: pa.Table) -> pa.Table:
