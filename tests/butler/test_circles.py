@@ -41,6 +41,7 @@ def imported(path: Path) -> set[str]:
         "collections",
         "query",
         "gen2",
+        "instruments",
         "lake/storage",
         "lake/container",
     ],
