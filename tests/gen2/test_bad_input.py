@@ -148,7 +148,8 @@ def test_a_pickle_is_never_loaded(sparse: Callable[..., Path], tmp_path: Path) -
     root = sparse("hsc", [("deepCoadd/skyMap.pickle", 0)])
     (root / "_mapper").write_text(HSC)
     (root / "deepCoadd/skyMap.pickle").write_bytes(pickle.dumps(Hostile()))
-    convert_gen2(root, tmp_path / "new")
+    done = convert_gen2(root, tmp_path / "new")
+    assert any("has a skymap, but nothing of its tracts" in note for note in done.report.notes)
     with Butler.from_config(tmp_path / "new") as butler, pytest.raises(TrustError):
         butler.get("deepCoadd_skyMap", collections="HSC/runs/root/direct")
     assert not (tmp_path / "mark").exists()
