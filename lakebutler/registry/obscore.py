@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from lakebutler.datasets.stored_parts import PARTS
 from lakebutler.registry.obscore_config import ObsCoreConfig
 
-__all__ = ["OBSCORE_COLUMNS", "ObsCoreColumn", "ObsCoreSources", "obscore_sql"]
+__all__ = ["LEAP_SECONDS", "OBSCORE_COLUMNS", "ObsCoreColumn", "ObsCoreSources", "obscore_sql"]
 
 _FILE = f"CASE WHEN NOT starts_with(coalesce(p.uri, p.path), '{PARTS}') THEN coalesce(p.uri, p.path) END"
 """The file of a dataset; one in parts has several, and no address of its own."""
@@ -37,8 +38,8 @@ class ObsCoreColumn:
         Its value.
     unit : `str`
         Its unit, or empty.
-    ucd : `str`
-        What it means in the words of the IVOA.
+    ucd, utype : `str`
+        What it means in the words of the IVOA, and its place in the data model.
     """
 
     name: str
@@ -46,10 +47,53 @@ class ObsCoreColumn:
     sql: str
     unit: str
     ucd: str
+    utype: str
 
 
-_TIME = "CASE WHEN {0} > 0 AND {0} < 4102444800000000000 THEN 40587 + {0} / 86400e9 END"
-"""MJD from nanoseconds of TAI since 1970-01-01; an open end is NULL."""
+LEAP_SECONDS = [
+    "1972-01-01",
+    "1972-07-01",
+    "1973-01-01",
+    "1974-01-01",
+    "1975-01-01",
+    "1976-01-01",
+    "1977-01-01",
+    "1978-01-01",
+    "1979-01-01",
+    "1980-01-01",
+    "1981-07-01",
+    "1982-07-01",
+    "1983-07-01",
+    "1985-07-01",
+    "1988-01-01",
+    "1990-01-01",
+    "1991-01-01",
+    "1992-07-01",
+    "1993-07-01",
+    "1994-07-01",
+    "1996-01-01",
+    "1997-07-01",
+    "1999-01-01",
+    "2006-01-01",
+    "2009-01-01",
+    "2012-07-01",
+    "2015-07-01",
+    "2017-01-01",
+]
+"""From when on TAI - UTC is 10, 11, … s (IERS, Bulletin C)."""
+
+
+def _utc() -> str:
+    """MJD in UTC, as in ``lsst.daf.butler``, of nanoseconds of TAI since 1970; an open end is NULL."""
+    steps = []
+    for number, day in enumerate(LEAP_SECONDS):
+        seconds = 10 + number
+        begin = (date.fromisoformat(day) - date(1970, 1, 1)).days * 86400 + seconds
+        steps.append(f"WHEN {{0}} >= {begin}000000000 THEN {seconds}000000000")
+    offset = f"CASE {' '.join(reversed(steps))} ELSE 10000000000 END"
+    known = "{0} > 0 AND {0} < 4102444800000000000"
+    return f"CASE WHEN {known} THEN 40587 + ({{0}} - {offset}) / 86400e9 END"
+
 
 _FORMAT = (
     "CASE WHEN regexp_matches(lower(f), '\\.(fits?|fz|fits\\.gz)$') THEN 'image/fits' "
@@ -60,46 +104,51 @@ _FORMAT = (
 )
 
 _COLUMNS = """
-dataproduct_type VARCHAR dataproduct_type - meta.code.class
-calib_level INTEGER calib_level - meta.code;obs.calib
-obs_collection VARCHAR obs_collection - meta.id
-obs_id VARCHAR coalesce(obs_id,CAST(id AS VARCHAR)) - meta.id
-obs_publisher_did VARCHAR publisher||'?'||CAST(id AS VARCHAR) - meta.ref.ivoid
-access_url VARCHAR f - meta.ref.url
-access_format VARCHAR {format} - meta.code.mime
-access_estsize BIGINT (size+999)//1000 kbyte phys.size;meta.file
-target_name VARCHAR target_name - meta.id;src
-s_ra DOUBLE s_ra deg pos.eq.ra
-s_dec DOUBLE s_dec deg pos.eq.dec
-s_fov DOUBLE s_fov deg phys.angSize;instr.fov
-s_region VARCHAR s_region - pos.outline;obs.field
-s_resolution DOUBLE NULL arcsec pos.angResolution
-s_xel1 BIGINT NULL - meta.number
-s_xel2 BIGINT NULL - meta.number
-t_min DOUBLE {t_min} d time.start;obs.exposure
-t_max DOUBLE {t_max} d time.end;obs.exposure
-t_exptime DOUBLE t_exptime s time.duration;obs.exposure
-t_resolution DOUBLE t_exptime s time.resolution
-t_xel BIGINT NULL - meta.number
-em_min DOUBLE em_min m em.wl;stat.min
-em_max DOUBLE em_max m em.wl;stat.max
-em_res_power DOUBLE (em_min+em_max)/2/(em_max-em_min) - spect.resolution
-em_xel BIGINT NULL - meta.number
-o_ucd VARCHAR o_ucd - meta.ucd
-pol_states VARCHAR NULL - meta.code;phys.polarization
-pol_xel BIGINT NULL - meta.number
-facility_name VARCHAR facility_name - meta.id;instr.tel
-instrument_name VARCHAR instrument_name - meta.id;instr
+dataproduct_type VARCHAR dataproduct_type - meta.code.class ObsDataset.dataProductType
+calib_level INTEGER calib_level - meta.code;obs.calib ObsDataset.calibLevel
+obs_collection VARCHAR obs_collection - meta.id DataID.collection
+obs_id VARCHAR coalesce(obs_id,CAST(id AS VARCHAR)) - meta.id DataID.observationID
+obs_publisher_did VARCHAR publisher||'?'||CAST(id AS VARCHAR) - meta.ref.ivoid Curation.publisherDID
+access_url VARCHAR f - meta.ref.url Access.reference
+access_format VARCHAR {format} - meta.code.mime Access.format
+access_estsize BIGINT (size+999)//1000 kbyte phys.size;meta.file Access.size
+target_name VARCHAR target_name - meta.id;src Target.name
+s_ra DOUBLE s_ra deg pos.eq.ra Char.SpatialAxis.Coverage.Location.Coord.Position2D.Value2.C1
+s_dec DOUBLE s_dec deg pos.eq.dec Char.SpatialAxis.Coverage.Location.Coord.Position2D.Value2.C2
+s_fov DOUBLE s_fov deg phys.angSize;instr.fov Char.SpatialAxis.Coverage.Bounds.Extent.diameter
+s_region VARCHAR s_region - pos.outline;obs.field Char.SpatialAxis.Coverage.Support.Area
+s_resolution DOUBLE NULL arcsec pos.angResolution Char.SpatialAxis.Resolution.Refval.value
+s_xel1 BIGINT NULL - meta.number Char.SpatialAxis.numBins1
+s_xel2 BIGINT NULL - meta.number Char.SpatialAxis.numBins2
+t_min DOUBLE {t_min} d time.start;obs.exposure Char.TimeAxis.Coverage.Bounds.Limits.StartTime
+t_max DOUBLE {t_max} d time.end;obs.exposure Char.TimeAxis.Coverage.Bounds.Limits.StopTime
+t_exptime DOUBLE t_exptime s time.duration;obs.exposure Char.TimeAxis.Coverage.Support.Extent
+t_resolution DOUBLE t_exptime s time.resolution Char.TimeAxis.Resolution.Refval.value
+t_xel BIGINT NULL - meta.number Char.TimeAxis.numBins
+em_min DOUBLE em_min m em.wl;stat.min Char.SpectralAxis.Coverage.Bounds.Limits.LoLimit
+em_max DOUBLE em_max m em.wl;stat.max Char.SpectralAxis.Coverage.Bounds.Limits.HiLimit
+em_res_power DOUBLE {power} - spect.resolution Char.SpectralAxis.Resolution.ResolPower.refVal
+em_xel BIGINT NULL - meta.number Char.SpectralAxis.numBins
+o_ucd VARCHAR o_ucd - meta.ucd Char.ObservableAxis.ucd
+pol_states VARCHAR NULL - meta.code;phys.polarization Char.PolarizationAxis.stateList
+pol_xel BIGINT NULL - meta.number Char.PolarizationAxis.numBins
+facility_name VARCHAR facility_name - meta.id;instr.tel Provenance.ObsConfig.Facility.name
+instrument_name VARCHAR instrument_name - meta.id;instr Provenance.ObsConfig.Instrument.name
 """
 
 
 def _columns() -> tuple[ObsCoreColumn, ...]:
-    long = {"{format}": _FORMAT, "{t_min}": _TIME.format("t_begin"), "{t_max}": _TIME.format("t_end")}
+    long = {
+        "{format}": _FORMAT,
+        "{t_min}": _utc().format("t_begin"),
+        "{t_max}": _utc().format("t_end"),
+        "{power}": "(em_min + em_max) / 2 / (em_max - em_min)",
+    }
     found = []
     for line in _COLUMNS.strip().splitlines():
         name, kind, rest = line.split(" ", 2)
-        sql, unit, ucd = rest.rsplit(" ", 2)
-        found.append(ObsCoreColumn(name, kind, long.get(sql, sql), "" if unit == "-" else unit, ucd))
+        sql, unit, ucd, utype = rest.rsplit(" ", 3)
+        found.append(ObsCoreColumn(name, kind, long.get(sql, sql), "" if unit == "-" else unit, ucd, utype))
     return tuple(found)
 
 
@@ -159,16 +208,39 @@ def obscore_sql(sources: ObsCoreSources, config: ObsCoreConfig) -> str:
             "CAST(NULL AS VARCHAR) AS lb_run WHERE false"
         )
     collection = "run" if config.obs_collection is None else _text(config.obs_collection)
-    bands = [(band, low, high) for band, (low, high) in config.bands.items()]
     where = _placed(" UNION ALL ".join(branches))
     return (
         f"SELECT {selected} FROM (SELECT p.*, {_FILE} AS f, {collection} AS obs_collection, "
-        f"{_text(config.publisher)} AS publisher, b.em_min, b.em_max, a.facility_name, "
+        f"{_text(config.publisher)} AS publisher, {_first('em_min')}, {_first('em_max')}, a.facility_name, "
         "CASE WHEN dataproduct_type = 'image' THEN 'phot.count' END AS o_ucd "
-        f"FROM ({where}) p LEFT JOIN {_values(bands, ('band', 'em_min', 'em_max'))} b ON b.band = p.band "
+        f"FROM ({where}) p {_wavelengths(sources, config)} "
         f"LEFT JOIN {_values(list(config.facilities.items()), ('instrument', 'facility_name'))} a "
         "ON a.instrument = p.instrument_name)"
     )
+
+
+_RANGES = ("filter", "band", "any_filter", "any_band")
+"""Where wavelengths are looked up, one after another."""
+
+
+def _first(column: str) -> str:
+    return f"coalesce({', '.join(f'w_{name}.{column}' for name in _RANGES)}) AS {column}"
+
+
+def _wavelengths(sources: ObsCoreSources, config: ObsCoreConfig) -> str:
+    """Join wavelengths by filter and by band; data without an instrument are the only instrument's."""
+    rows = [(*key, *limits) for key, limits in config.spectral_ranges.items()]
+    table = _values(rows, ("instrument", "name", "em_min", "em_max"))
+    relation, columns = sources.records("instrument")
+    only = f'SELECT CASE WHEN count(*) = 1 THEN min("instrument") END FROM {relation}' if columns else "NULL"
+    joins = []
+    for name in _RANGES:
+        camera = "'*'" if name.startswith("any_") else f"coalesce(p.instrument_name, ({only}))"
+        value = "p.physical_filter" if name.endswith("filter") else "p.band"
+        joins.append(
+            f"LEFT JOIN {table} w_{name} ON w_{name}.instrument = {camera} AND w_{name}.name = {value}"
+        )
+    return " ".join(joins)
 
 
 def _products(sources: ObsCoreSources, config: ObsCoreConfig) -> dict[str, tuple[str, int]]:
@@ -257,6 +329,7 @@ def _branch(
         "t_exptime": joins.value("exposure_time", "e", "v", kind="DOUBLE"),
         "region": joins.value("region", *whole, kind="BLOB"),
         "band": band,
+        "physical_filter": glass,
         "instrument_name": "d.instrument" if "instrument" in dimensions else "CAST(NULL AS VARCHAR)",
         "ra": _boresight("tracking_ra", joins),
         "dec": _boresight("tracking_dec", joins),

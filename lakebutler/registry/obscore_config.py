@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a repository says about its datasets in ObsCore: products, bands, facilities."""
+"""What a repository says about its datasets in ObsCore: products, wavelengths, facilities."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRODUCT_TYPES = (
 )  # fmt: skip
 """Values of ``dataproduct_type`` (ObsCore 1.1, section 3.3.1)."""
 
-_MAPPINGS = ("bands", "facilities", "dataset_types", "storage_classes")
+_MAPPINGS = ("spectral_ranges", "facilities", "dataset_types", "storage_classes")
 _KEYS = ("publisher", "obs_collection", *_MAPPINGS)
 
 
@@ -53,8 +53,8 @@ class ObsCoreConfig:
         IVOA identifier before the ``?`` of ``obs_publisher_did``.
     obs_collection : `str` or `None`
         Name of the collection of data; `None` for each dataset's run.
-    bands : `Mapping` [`str`, `tuple` [`float`, `float`]]
-        Shortest and longest wavelength, in m.
+    spectral_ranges : `Mapping` [`tuple` [`str`, `str`], `tuple` [`float`, `float`]]
+        Shortest and longest wavelength, in m, by instrument (or ``*``) and filter or band.
     facilities : `Mapping` [`str`, `str`]
         Names of facilities by instrument.
     dataset_types, storage_classes : `Mapping` [`str`, `Product` or `None`]
@@ -63,7 +63,7 @@ class ObsCoreConfig:
 
     publisher: str
     obs_collection: str | None
-    bands: Mapping[str, tuple[float, float]]
+    spectral_ranges: Mapping[tuple[str, str], tuple[float, float]]
     facilities: Mapping[str, str]
     dataset_types: Mapping[str, Product | None]
     storage_classes: Mapping[str, Product | None]
@@ -130,7 +130,7 @@ def parse_obscore(given: Mapping[str, Any], where: str) -> ObsCoreConfig:
     return ObsCoreConfig(
         publisher=_word(parts["publisher"], f"{where}: publisher"),
         obs_collection=None if collection is None else _word(collection, f"{where}: obs_collection"),
-        bands={str(k): _range(v, f"{where}: bands: {k}") for k, v in parts["bands"].items()},
+        spectral_ranges=_ranges(parts["spectral_ranges"], f"{where}: spectral_ranges"),
         facilities={str(k): _word(v, f"{where}: facilities: {k}") for k, v in parts["facilities"].items()},
         dataset_types={
             str(k): _product(v, f"{where}: dataset_types: {k}") for k, v in parts["dataset_types"].items()
@@ -145,6 +145,19 @@ def _word(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
         raise FileFormatError(f"{where} must be a text, not {value!r}")
     return value
+
+
+def _ranges(parts: Mapping[Any, Any], where: str) -> dict[tuple[str, str], tuple[float, float]]:
+    found = {}
+    for instrument, ranges in parts.items():
+        if not isinstance(ranges, Mapping):
+            raise FileFormatError(
+                f"{where}: {instrument}: {ranges!r} is no mapping of filters or bands",
+                hint='for all instruments: {"*": {g: [402.6e-9, 548.3e-9]}}',
+            )
+        for name, value in ranges.items():
+            found[str(instrument), str(name)] = _range(value, f"{where}: {instrument}: {name}")
+    return found
 
 
 def _range(value: Any, where: str) -> tuple[float, float]:

@@ -159,7 +159,7 @@ def _obscore_view(snapshot: Snapshot, types: Mapping[str, Any]) -> list[View]:
     except FileFormatError:  # reading it anew or exporting says what is wrong
         return []
     sql = obscore_sql(ObsCoreSources(_groups(tables), types, records), config)
-    return [View("obscore", sql, "datasets as observations: IVOA ObsCore 1.1; times are TAI")]
+    return [View("obscore", sql, "datasets as observations: IVOA ObsCore 1.1; t_min and t_max are UTC")]
 
 
 @lru_cache(maxsize=8)

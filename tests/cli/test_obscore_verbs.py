@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import shutil
 from pathlib import Path
 
 import duckdb
+import erfa
 import pyarrow.parquet as pq
 import pytest
-from astropy.io.votable import parse_single_table
+from astropy import units as u
+from astropy.io.votable import parse, parse_single_table, validate
 from astropy.table import Table
+from astropy.time import Time
 from lsst.sphgeom import ConvexPolygon, LonLat, Region, UnitVector3d
 
-from lakebutler import Butler
+from lakebutler import Butler, DatasetType, Timespan
+from lakebutler.instruments.skymaps import SkyMapDefinition, register_skymap
+from lakebutler.registry.obscore import LEAP_SECONDS, OBSCORE_COLUMNS
 from tests.cli.running import call, succeed
 
 # ObsCore 1.1, the table of mandatory columns
@@ -91,8 +97,8 @@ def test_rows_are_those_of_the_records(made: Path) -> None:
         exposure = ref.dataId.records["exposure"]
         assert row["obs_publisher_did"].endswith(f"?{ref.id}")
         assert (row["obs_id"], row["t_exptime"]) == (exposure.obs_id, exposure.exposure_time)
-        assert row["t_min"] == pytest.approx(exposure.timespan.begin.tai.mjd, abs=1e-9)
-        assert row["t_max"] == pytest.approx(exposure.timespan.end.tai.mjd, abs=1e-9)
+        assert row["t_min"] == pytest.approx(exposure.timespan.begin.utc.mjd, abs=1e-9)
+        assert row["t_max"] == pytest.approx(exposure.timespan.end.utc.mjd, abs=1e-9)
         assert (row["dataproduct_type"], row["calib_level"], row["instrument_name"]) == (
             "image",
             1,
@@ -103,7 +109,11 @@ def test_rows_are_those_of_the_records(made: Path) -> None:
             assert (row["s_ra"], row["s_dec"], row["s_region"]) == (None, None, None)
         else:
             agrees(row, region)
-            assert row["em_min"] < row["em_max"] < 2e-6
+            assert (row["em_min"], row["em_max"], row["em_res_power"]) == (
+                None,
+                None,
+                None,
+            )  # nothing is guessed
             placed += 1
     assert placed == 18
 
@@ -153,7 +163,8 @@ def test_the_configuration_is_kept_and_the_view_follows(night: Path, tmp_path: P
     config = tmp_path / "c.yaml"
     config.write_text(
         'publisher: "ivo://x.y/it\'s"\nobs_collection: Demo\nfacilities: {DemoCam: Garden}\n'
-        "bands: {g: [3.0e-7, 4.0e-7]}\ndataset_types: {'r*': {dataproduct_type: cube, calib_level: 0}}\n"
+        "spectral_ranges: {DemoCam: {g: [3.0e-7, 4.0e-7]}}\n"
+        "dataset_types: {'r*': {dataproduct_type: cube, calib_level: 0}}\n"
     )
     succeed("obscore-config", night, config)
     asked = "SELECT DISTINCT dataproduct_type, calib_level, obs_collection, facility_name, o_ucd FROM obscore"
@@ -172,9 +183,10 @@ def test_the_configuration_is_kept_and_the_view_follows(night: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("band: {}", "bands"),
-        ("bands: {g: [5, 4]}", "no range of wavelengths"),
-        ("bands: [g]", "must be a mapping"),
+        ("spectral_range: {}", "spectral_ranges"),
+        ("spectral_ranges: {Cam: {g: [5, 4]}}", "no range of wavelengths"),
+        ("spectral_ranges: [g]", "must be a mapping"),
+        ("spectral_ranges: {g: [1.0e-7, 2.0e-7]}", "is no mapping of filters or bands"),
         ("dataset_types: {raw: {dataproduct_type: picture, calib_level: 1}}", "'picture' is none of"),
         ("dataset_types: {raw: {dataproduct_type: image, calib_level: 7}}", "calib_level 7"),
         ("dataset_types: {raw: image}", "no pair of"),
@@ -215,8 +227,73 @@ def test_a_real_export_has_its_visits_on_the_sky(shared_data: Path, tmp_path: Pa
         record = by_name[row["obs_id"]]
         assert row["s_region"].startswith("POLYGON ICRS ")
         assert record.region.contains(UnitVector3d(LonLat.fromDegrees(row["s_ra"], row["s_dec"])))
-        assert row["t_min"] == pytest.approx(record.timespan.begin.tai.mjd, abs=1e-9)
+        assert row["t_min"] == pytest.approx(record.timespan.begin.utc.mjd, abs=1e-9)
         assert (row["facility_name"], row["instrument_name"]) == ("Subaru", "HSC")
+        edges = {"HSC-R": (543e-9, 693e-9), "HSC-I": (690e-9, 842e-9)}[record.physical_filter]
+        assert (row["em_min"], row["em_max"]) == edges
+        assert row["em_res_power"] == pytest.approx(sum(edges) / 2 / (edges[1] - edges[0]))
+
+
+def test_votable_is_valid_and_says_its_frames(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.vot"
+    succeed("export-obscore", made, out)
+    report = io.StringIO()
+    assert validate(out, output=report, xmllint=False), report.getvalue()
+    table = parse(out)
+    (times,), (places,) = table.resources[0].time_systems, table.resources[0].coordinate_systems
+    assert (times.timescale, times.timeorigin, places.system) == ("UTC", "MJD-origin", "ICRS")
+    fields = {f.name: f for f in table.get_first_table().fields}
+    assert {fields[n].ref for n in ("t_min", "t_max")} == {times.ID}
+    assert {fields[n].ref for n in ("s_ra", "s_dec", "s_region")} == {places.ID}
+    assert fields["em_min"].utype == "obscore:Char.SpectralAxis.Coverage.Bounds.Limits.LoLimit"
+    assert fields["s_region"].xtype == "adql:REGION"
+    assert all(f.ucd and f.utype.startswith("obscore:") for f in fields.values())
+
+
+def test_leap_seconds_are_those_of_the_iers() -> None:
+    rows = erfa.leap_seconds.get()
+    known = [(f"{year}-{month:02}-01", int(offset)) for year, month, offset in rows if year >= 1972]
+    assert [(day, 10 + i) for i, day in enumerate(LEAP_SECONDS)] == known
+
+
+@pytest.mark.parametrize(
+    "day", ["1971-06-01", "1985-03-01", "1999-01-01", "2016-12-31", "2017-01-01", "2026-03-14"]
+)
+def test_times_are_utc(day: str) -> None:
+    time = Time(day, scale="utc") + [-2, 0.25, 40000] * u.s
+    nsec = [Timespan(t, None).nsec[0] for t in time]
+    column = next(c for c in OBSCORE_COLUMNS if c.name == "t_min").sql.replace("t_begin", "n")
+    with duckdb.connect() as connection:
+        asked = f"SELECT {column} FROM (SELECT unnest(?::BIGINT[]) AS n)"
+        found = [mjd for (mjd,) in connection.execute(asked, [nsec]).fetchall()]
+    # Astropy stretches days with a leap second; before 1972 UTC had no whole seconds.
+    plain = day in {"1985-03-01", "2026-03-14"}
+    assert found == pytest.approx(list(time.utc.mjd), abs=2e-9 if plain else 2.4e-5, rel=0)
+
+
+def test_wavelengths_are_of_the_filter_then_of_the_band_then_unknown(night: Path, tmp_path: Path) -> None:
+    def found() -> set[tuple[float | None, float | None]]:
+        rows = succeed("sql", night, "SELECT DISTINCT em_min, em_max FROM obscore", "--json").json()
+        return {(row["em_min"], row["em_max"]) for row in rows}
+
+    with Butler.from_config(str(night)) as butler:
+        glass = {r.name: r.band for r in butler.query_dimension_records("physical_filter")}
+    used = "SELECT DISTINCT physical_filter FROM exposure"
+    filters = [row["physical_filter"] for row in succeed("sql", night, used, "--json").json()]
+    seen = next(f for f in filters if glass[f])
+    assert found() == {(None, None)}
+    config = tmp_path / "c.yaml"
+    for ranges, expected in (
+        (f'"*": {{{glass[seen]}: [1.0e-7, 2.0e-7]}}', (1e-7, 2e-7)),
+        (
+            f'"*": {{{glass[seen]}: [1.0e-7, 2.0e-7]}}, DemoCam: {{{glass[seen]}: [3.0e-7, 4.0e-7]}}',
+            (3e-7, 4e-7),
+        ),
+        (f"DemoCam: {{{seen}: [5.0e-7, 6.0e-7], {glass[seen]}: [3.0e-7, 4.0e-7]}}", (5e-7, 6e-7)),
+    ):
+        config.write_text(f"spectral_ranges: {{{ranges}}}\n")
+        succeed("obscore-config", night, config)
+        assert expected in found()
 
 
 def test_the_timeline_of_a_repository(made: Path, tmp_path: Path) -> None:
@@ -226,3 +303,22 @@ def test_the_timeline_of_a_repository(made: Path, tmp_path: Path) -> None:
     assert "no exposure" in call("plot", made, "timeline", "-o", out, "--where", "exposure = 1").err
     assert "target_name" in call("plot", made, "timeline", "-o", out, "--colour", "target_nam").err
     assert call("plot", made, "timeline", "-o", out, "--exposure", "1").code == 2
+
+
+def test_data_without_an_instrument_are_those_of_the_only_one(night: Path, tmp_path: Path) -> None:
+    facts = {"kind": "discrete", "raList": [10.0], "decList": [20.0], "radiusList": [0.1]}
+    with Butler.from_config(str(night), writeable=True, run="coadds") as butler:
+        register_skymap(butler, "field", SkyMapDefinition.from_facts(facts))
+        dimensions = ("skymap", "tract", "patch", "band")
+        kind = DatasetType("deep_coadd", dimensions, "StructuredDataDict", universe=butler.dimensions)
+        butler.registry.registerDatasetType(kind)
+        butler.put({"a": 1}, kind, skymap="field", tract=0, patch=3, band="g")
+    (tmp_path / "c.yaml").write_text("spectral_ranges: {DemoCam: {g: [3.0e-7, 4.0e-7]}}\n")
+    succeed("obscore-config", night, tmp_path / "c.yaml")
+    asked = "SELECT obs_id, em_min, em_max, instrument_name FROM obscore WHERE lb_dataset_type = 'deep_coadd'"
+    (row,) = succeed("sql", night, asked, "--json").json()
+    assert [*row.values()] == ["field/0/3", 3e-7, 4e-7, None]
+    with Butler.from_config(str(night), writeable=True) as butler:
+        butler.registry.insertDimensionData("instrument", {"name": "Other"})
+    (row,) = succeed("sql", night, asked, "--json").json()
+    assert row["em_min"] is None

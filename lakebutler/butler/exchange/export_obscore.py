@@ -182,7 +182,7 @@ def _write(rows: pa.Table, path: str, ending: str) -> None:
 
     if ending == ".parquet":
         fields = [
-            pa.field(f.name, f.type, metadata={"unit": c.unit, "ucd": c.ucd})
+            pa.field(f.name, f.type, metadata={"unit": c.unit, "ucd": c.ucd, "utype": f"obscore:{c.utype}"})
             for f, c in zip(rows.schema, OBSCORE_COLUMNS, strict=True)
         ]
         parquet.write_table(pa.table(rows.columns, schema=pa.schema(fields)), path)
@@ -190,7 +190,28 @@ def _write(rows: pa.Table, path: str, ending: str) -> None:
         csv.write_csv(rows, path)
     else:
         formats = {".ecsv": "ascii.ecsv", ".fits": "fits"}
-        _astropy_table(rows).write(path, format=formats.get(ending, "votable"), overwrite=True)
+        table = _astropy_table(rows)
+        if ending in formats:
+            table.write(path, format=formats[ending], overwrite=True)
+        else:
+            _write_votable(table, path)
+
+
+def _write_votable(table: Table, path: str) -> None:
+    """VOTable with the frames that positions and times are in."""
+    from astropy.io.votable import from_table
+    from astropy.io.votable.tree import CooSys, TimeSys
+
+    file = from_table(table)
+    resource = file.resources[0]
+    resource.coordinate_systems.append(CooSys(ID="ICRS", system="ICRS"))
+    resource.time_systems.append(
+        TimeSys(ID="UTC", timeorigin="MJD-origin", timescale="UTC", refposition="TOPOCENTER")
+    )
+    frames = {"s_ra": "ICRS", "s_dec": "ICRS", "s_region": "ICRS", "t_min": "UTC", "t_max": "UTC"}
+    for field in resource.tables[0].fields:
+        field.ref = frames.get(field.name)
+    file.to_xml(path)
 
 
 def _astropy_table(rows: pa.Table) -> Table:
@@ -202,9 +223,13 @@ def _astropy_table(rows: pa.Table) -> Table:
     table = Table(masked=True)
     for column, info in zip(rows.columns, OBSCORE_COLUMNS, strict=True):
         empty = kinds[info.type]
+        xtype = {"xtype": "adql:REGION"} if info.name == "s_region" else {}
         values = column.to_pylist()
         data = np.array([empty if v is None else v for v in values], dtype=np.asarray(empty).dtype.char)
         table[info.name] = MaskedColumn(
-            data, mask=[v is None for v in values], unit=info.unit or None, meta={"ucd": info.ucd}
+            data,
+            mask=[v is None for v in values],
+            unit=info.unit or None,
+            meta={"ucd": info.ucd, "utype": f"obscore:{info.utype}", **xtype},
         )
     return table

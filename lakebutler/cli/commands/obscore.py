@@ -53,7 +53,7 @@ def export_obscore(
 def obscore_config(session: Session, *, file: str | None, default: bool) -> None:
     """Show what the repository says in ObsCore, or keep what the YAML FILE says.
 
-    Parts that FILE leaves out are the default's: publisher, obs_collection, bands, facilities,
+    Parts that FILE leaves out are the default's: publisher, obs_collection, spectral_ranges, facilities,
     dataset_types, storage_classes.
     """
     import yaml
