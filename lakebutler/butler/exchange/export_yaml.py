@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["FOREIGN_FORMATTERS", "yaml_lines"]
 
 FOREIGN_FORMATTERS = {
+    "camera": "lsst.daf.butler.formatters.json.JsonFormatter",
     "ecsv": "lsst.daf.butler.formatters.astropyTable.AstropyTableFormatter",
     "figure": "lsst.daf.butler.formatters.matplotlib.MatplotlibFormatter",
     "json": "lsst.daf.butler.formatters.json.JsonFormatter",
