@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from lakebutler.butler.butler import Butler as Butler
+from lakebutler.butler.butler import SpecificButlerDataset as SpecificButlerDataset
 from lakebutler.butler.collections_api import ButlerCollections as ButlerCollections
 from lakebutler.butler.defaults import RegistryDefaults as RegistryDefaults
 from lakebutler.butler.deferred import DeferredDatasetHandle as DeferredDatasetHandle
+from lakebutler.butler.exchange.export_context import RepoExportContext as RepoExportContext
 from lakebutler.butler.existence import DatasetExistence as DatasetExistence
+from lakebutler.butler.index import ParsedButlerDatasetURI as ParsedButlerDatasetURI
+from lakebutler.butler.metrics import ButlerMetrics as ButlerMetrics
+from lakebutler.butler.summary import CollectionSummary as CollectionSummary
 from lakebutler.collections.collection import (
     CollectionInfo as CollectionInfo,
 )
@@ -30,7 +35,11 @@ from lakebutler.datasets.storage_class import (
 from lakebutler.dimensions.coordinate import DataCoordinate as DataCoordinate
 from lakebutler.dimensions.elements import Dimension as Dimension
 from lakebutler.dimensions.elements import DimensionElement as DimensionElement
+from lakebutler.dimensions.elements import GovernorDimension as GovernorDimension
+from lakebutler.dimensions.elements import SkyPixDimension as SkyPixDimension
 from lakebutler.dimensions.group import DimensionGroup as DimensionGroup
+from lakebutler.dimensions.record_sets import DimensionRecordSet as DimensionRecordSet
+from lakebutler.dimensions.record_sets import DimensionRecordTable as DimensionRecordTable
 from lakebutler.dimensions.records import DimensionRecord as DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse as DimensionUniverse
 from lakebutler.errors import *

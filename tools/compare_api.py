@@ -42,6 +42,8 @@ THEIRS = {
     "DimensionElement": "lsst.daf.butler:DimensionElement",
     "Dimension": "lsst.daf.butler:Dimension",
     "DimensionRecord": "lsst.daf.butler:DimensionRecord",
+    "DimensionRecordSet": "lsst.daf.butler:DimensionRecordSet",
+    "DimensionRecordTable": "lsst.daf.butler:DimensionRecordTable",
     "DatasetType": "lsst.daf.butler:DatasetType",
     "DatasetRef": "lsst.daf.butler:DatasetRef",
     "DatasetIdGenEnum": "lsst.daf.butler:DatasetIdGenEnum",
@@ -62,7 +64,7 @@ OURS = {
     "CollectionType": "lakebutler.collections.collection:CollectionType",
     "Registry": "lakebutler.butler.registry_api:ButlerRegistry",
     "RegistryDefaults": "lakebutler.butler.defaults:RegistryDefaults",
-    "CollectionSummary": "lakebutler.butler.registry_api:CollectionSummary",
+    "CollectionSummary": "lakebutler.butler.summary:CollectionSummary",
     "DatasetAssociation": "lakebutler.datasets.association:DatasetAssociation",
     "Query": "lakebutler.query.query:Query",
     "DatasetRefQueryResults": "lakebutler.query.results:DatasetRefQueryResults",
@@ -76,6 +78,8 @@ OURS = {
     "DimensionElement": "lakebutler:DimensionElement",
     "Dimension": "lakebutler:Dimension",
     "DimensionRecord": "lakebutler:DimensionRecord",
+    "DimensionRecordSet": "lakebutler:DimensionRecordSet",
+    "DimensionRecordTable": "lakebutler:DimensionRecordTable",
     "DatasetType": "lakebutler:DatasetType",
     "DatasetRef": "lakebutler:DatasetRef",
     "DatasetIdGenEnum": "lakebutler:DatasetIdGenEnum",
@@ -144,7 +148,8 @@ def arguments(value: Any) -> list[str] | None:
     except (TypeError, ValueError):
         return None
     stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
-    return [stars.get(p.kind, "") + p.name for p in parameters if p.name not in ("self", "cls")]
+    public = [p for p in parameters if p.name not in ("self", "cls") and not p.name.startswith("_")]
+    return [stars.get(p.kind, "") + p.name for p in public]
 
 
 def read_theirs() -> dict[str, Any]:

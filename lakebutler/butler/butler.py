@@ -20,6 +20,7 @@ from lakebutler.butler.index import (
     read_index,
     resolve_place,
 )
+from lakebutler.butler.metrics import ButlerMetrics
 from lakebutler.butler.repository import Opening, Repository, make_repository, open_repository
 from lakebutler.butler.verbs import ButlerVerbs
 from lakebutler.config import has_repository
@@ -74,9 +75,17 @@ class Butler(ButlerVerbs):
 
     GENERATION: ClassVar[int] = 3
 
-    def __init__(self, config: str | os.PathLike[str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        config: str | os.PathLike[str],
+        *,
+        metrics: ButlerMetrics | None = None,
+        **kwargs: Any,
+    ) -> None:
         other = type(self).from_config(config, **kwargs)
         self.__dict__.update(other.__dict__)
+        if metrics is not None:
+            self._measure(metrics)
 
     @classmethod
     def makeRepo(
@@ -84,6 +93,8 @@ class Butler(ButlerVerbs):
         root: str | os.PathLike[str],
         config: Mapping[str, Any] | None = None,
         dimensionConfig: Mapping[str, Any] | None = None,
+        standalone: bool = True,
+        searchPaths: Sequence[str] | None = None,
         *,
         storage_options: Mapping[str, Any] | None = None,
     ) -> str:
@@ -98,6 +109,9 @@ class Butler(ButlerVerbs):
             What goes into its ``butler.yaml``.
         dimensionConfig : mapping, optional
             Another universe of dimensions than the default.
+        standalone, searchPaths : optional
+            Accepted as the field's interface has them: a repository always carries all
+            it needs, and no settings are searched for elsewhere.
         storage_options : mapping, optional
             Options for fsspec where the root is a URL.
 
@@ -111,6 +125,7 @@ class Butler(ButlerVerbs):
         RepositoryExistsError
             Raised if there is one already.
         """
+        del standalone, searchPaths
         return make_repository(
             root, config=config, dimension_config=dimensionConfig, storage_options=storage_options
         )
@@ -196,8 +211,11 @@ class Butler(ButlerVerbs):
         *,
         collections: str | Sequence[str] | None = None,
         run: str | None = None,
+        searchPaths: Sequence[str] | None = None,
         writeable: bool | None = None,
         inferDefaults: bool = True,
+        without_datastore: bool = False,
+        metrics: ButlerMetrics | None = None,
         as_of: int | str | datetime | None = None,
         storage_options: Mapping[str, Any] | None = None,
         allow_external: bool | Sequence[str] = (),
@@ -215,12 +233,20 @@ class Butler(ButlerVerbs):
             Collections to search by default, in order; ``run`` if not given.
         run : `str`, optional
             Run that `put` writes to by default; registered if need be.
+        searchPaths : sequence of `str`, optional
+            Accepted as the field's interface has it: the settings of a repository
+            are in its own ``butler.yaml`` and nowhere else.
         writeable : `bool`, optional
             Whether the repository may be changed; true if ``run`` is given,
             false otherwise.
         inferDefaults : `bool`, optional
             Whether the only instrument (or skymap) in the default collections is
             the default value of that dimension.
+        without_datastore : `bool`, optional
+            Whether only the registry is opened: what needs a file raises
+            `StorageError`.
+        metrics : `ButlerMetrics`, optional
+            Counts and times what the butler reads and writes; see `record_metrics`.
         as_of : `int`, `str` or `datetime.datetime`, optional
             A version, tag or time to see the repository at, read-only.
         storage_options : mapping, optional
@@ -248,6 +274,7 @@ class Butler(ButlerVerbs):
         MissingCollectionError
             Raised if a default collection does not exist.
         """
+        del searchPaths
         if writeable is None:
             writeable = run is not None and as_of is None
         if run is not None and not writeable and as_of is None:
@@ -262,21 +289,26 @@ class Butler(ButlerVerbs):
             storage_options=storage_options,
             allow_external=allow_external,
             trust=trust,
+            without_datastore=without_datastore,
         )
         try:
-            return cls._on(repository, RegistryDefaults(collections, run, inferDefaults, **kwargs))
+            return cls._on(repository, RegistryDefaults(collections, run, inferDefaults, **kwargs), metrics)
         except BaseException:
             repository.close()
             raise
 
     @classmethod
-    def _on(cls, repository: Repository, defaults: RegistryDefaults) -> Self:
+    def _on(
+        cls, repository: Repository, defaults: RegistryDefaults, metrics: ButlerMetrics | None = None
+    ) -> Self:
         """Make a butler on an open repository; registers its run if need be."""
         registry = Registry(repository.session, repository.universe)
         butler = object.__new__(cls)
         with repository.session.held(refresh=False):
             attached = attach_defaults(registry, defaults)
         super(Butler, butler).__init__(repository, registry, attached)
+        if metrics is not None:
+            butler._measure(metrics)
         return butler
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -289,6 +321,7 @@ class Butler(ButlerVerbs):
         run: str | EllipsisType | None = ...,
         inferDefaults: bool | EllipsisType = ...,
         dataId: Mapping[str, Any] | EllipsisType = ...,
+        metrics: ButlerMetrics | None = None,
     ) -> Self:
         """Make a butler on the same repository with other defaults.
 
@@ -303,6 +336,8 @@ class Butler(ButlerVerbs):
             As for `from_config`; as for this butler if left out.
         dataId : mapping, optional
             Default values of governors; those of this butler if left out.
+        metrics : `ButlerMetrics`, optional
+            Counts and times what the new butler reads and writes.
 
         Returns
         -------
@@ -312,7 +347,7 @@ class Butler(ButlerVerbs):
         defaults = self.defaults.clone(collections, run, inferDefaults, dataId)
         repository = self._repository.again()
         try:
-            return self._on(repository, defaults)
+            return self._on(repository, defaults, metrics)
         except BaseException:
             repository.close()
             raise
@@ -415,5 +450,6 @@ def _open_again(cls: type[Butler], root: str, opening: Opening, defaults: Mappin
         storage_options=opening.storage_options,
         allow_external=opening.allow_external,
         trust=opening.trust,
+        without_datastore=opening.without_datastore,
         **defaults,
     )

@@ -67,8 +67,16 @@ class ButlerMetrics:
         return timed
 
 
+_MEASURED = ("get", "put", "ingest")
+
+
 class MeasuringButler:
     """The verb of `Butler` that measures the others."""
+
+    def _measure(self, metrics: ButlerMetrics) -> None:
+        """Count and time what this butler reads and writes from now on."""
+        for name in _MEASURED:
+            self.__dict__[name] = metrics.timing(name, getattr(type(self), name).__get__(self))
 
     @contextlib.contextmanager
     def record_metrics(self, metrics: ButlerMetrics | None = None) -> Iterator[ButlerMetrics]:
@@ -85,13 +93,11 @@ class MeasuringButler:
             What was counted; calls that fail are not.
         """
         recorded = metrics if metrics is not None else ButlerMetrics()
-        names = ("get", "put", "ingest")
-        before = {name: self.__dict__[name] for name in names if name in self.__dict__}
-        for name in names:
-            self.__dict__[name] = recorded.timing(name, getattr(type(self), name).__get__(self))
+        before = {name: self.__dict__[name] for name in _MEASURED if name in self.__dict__}
+        self._measure(recorded)
         try:
             yield recorded
         finally:
-            for name in names:
+            for name in _MEASURED:
                 del self.__dict__[name]
             self.__dict__.update(before)

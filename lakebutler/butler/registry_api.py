@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler.defaults import RegistryDefaults
 from lakebutler.butler.registry_query import AskingRegistry
+from lakebutler.butler.summary import CollectionSummary
 from lakebutler.collections.collection import CollectionType
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
+from lakebutler.dimensions.named import NamedValueSet
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import DimensionNameError, DimensionValueError, known_names
@@ -27,23 +29,7 @@ if TYPE_CHECKING:
     from lakebutler.butler.verbs import ButlerVerbs
     from lakebutler.datasets.storage_class import StorageClassFactory
 
-__all__ = ["ButlerRegistry", "CollectionSummary"]
-
-
-class CollectionSummary(NamedTuple):
-    """What a collection holds.
-
-    Attributes
-    ----------
-    dataset_types : `frozenset` [`DatasetType`]
-        Types of its datasets.
-    governors : `dict` [`str`, `set` [`str`]]
-        Values that its datasets have of each governor dimension, such as the
-        instruments.
-    """
-
-    dataset_types: frozenset[DatasetType]
-    governors: dict[str, set[str]]
+__all__ = ["ButlerRegistry"]
 
 
 class ButlerRegistry(AskingRegistry):
@@ -217,9 +203,8 @@ class ButlerRegistry(AskingRegistry):
         from lakebutler.butler.base import governor_values
 
         snapshot = self._registry.snapshot
-        types = frozenset(
-            self._registry.dataset_type(name) for name in collections.summary(snapshot, [collection])
-        )
+        found = sorted(collections.summary(snapshot, [collection]))
+        types = NamedValueSet([self._registry.dataset_type(name) for name in found], "dataset type")
         names = {name for kind in types for name in kind.dimensions.governors}
         return CollectionSummary(
             types, {name: governor_values(snapshot, [collection], name) for name in sorted(names)}

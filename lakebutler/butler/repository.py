@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from lakebutler.config import (
     CONFIG_NAME,
@@ -61,6 +61,8 @@ class Opening:
         Where its datasets may lie outside.
     trust : `bool`
         Whether files whose reading can run code may be read.
+    without_datastore : `bool`
+        Only its registry was opened.
     """
 
     writeable: bool
@@ -68,6 +70,31 @@ class Opening:
     storage_options: Mapping[str, Any] | None
     allow_external: bool | Sequence[str]
     trust: bool
+    without_datastore: bool
+
+
+class _NoDatastore:
+    """Stands where the datastore of a butler would be that was opened without one."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Nothing was written."""
+
+    def finish(self, moves: Iterable[str]) -> None:
+        """Nothing was moved."""
+
+    def rollback(self, paths: Iterable[str]) -> None:
+        """Files of what was removed stay, for ``gc``."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise StorageError(
+            f"{self._place} was opened without its datastore: only the registry can be used",
+            hint="leave out without_datastore=True",
+        )
 
 
 class Users:
@@ -250,6 +277,7 @@ def open_repository(
     storage_options: Mapping[str, Any] | None = None,
     allow_external: bool | Sequence[str] = (),
     trust: bool = False,
+    without_datastore: bool = False,
 ) -> Repository:
     """Open a repository.
 
@@ -268,6 +296,8 @@ def open_repository(
         datasets may be read; true for anywhere.
     trust : `bool`, optional
         Whether files whose reading can run code (pickles) may be read.
+    without_datastore : `bool`, optional
+        Whether only the registry is opened.
 
     Returns
     -------
@@ -302,21 +332,26 @@ def open_repository(
         check_tables((snapshot or lake.snapshot(refresh=False)).schemas(), place)
         external = ExternalTrust(lake.repo_id)
         config = _read_config(storage, place)
-        datastore = Datastore(
-            place,
-            storage_options=storage_options,
-            config=config.get("datastore"),
-            allow_external=_allowed(allow_external, external),
-            trust=trust,
-            files=_files_beside(storage),
+        datastore = (
+            _NoDatastore(place)
+            if without_datastore
+            else Datastore(
+                place,
+                storage_options=storage_options,
+                config=config.get("datastore"),
+                allow_external=_allowed(allow_external, external),
+                trust=trust,
+                files=_files_beside(storage),
+            )
         )
     except BaseException:
         lake.close()
         raise
     session = Session(lake, writeable=writeable, pinned=snapshot)
     version = snapshot.version if snapshot is not None else None
-    opening = Opening(writeable, version, storage_options, allow_external, trust)
-    return Repository(place, lake, session, universe, config, external, datastore, opening, Users())
+    opening = Opening(writeable, version, storage_options, allow_external, trust, without_datastore)
+    files = cast("Datastore", datastore)
+    return Repository(place, lake, session, universe, config, external, files, opening, Users())
 
 
 def _universe(snapshot: Snapshot, place: str) -> DimensionUniverse:

@@ -14,6 +14,7 @@ from lakebutler.dimensions.arrow import element_columns, records_from_rows
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.group import DimensionGroup
+from lakebutler.dimensions.record_sets import DimensionRecordSet, DimensionRecordTable
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.errors import CalibrationLookupError, InvalidQueryError
 from lakebutler.ids import uuid_from_int
@@ -315,6 +316,16 @@ class DimensionRecordQueryResults(QueryResults[DimensionRecord]):
     def __iter__(self) -> Iterator[DimensionRecord]:
         for _, rows in self._parts():
             yield from records_from_rows(self.element, rows)
+
+    def iter_set_pages(self) -> Iterator[DimensionRecordSet]:
+        """Yield the records as sets, one for each part that is read."""
+        for _, rows in self._parts():
+            yield DimensionRecordSet(self.element, records_from_rows(self.element, rows))
+
+    def iter_table_pages(self) -> Iterator[DimensionRecordTable]:
+        """Yield the records as Arrow tables, one for each part that is read."""
+        for _, rows in self._parts():
+            yield DimensionRecordTable(self.element, records_from_rows(self.element, rows))
 
 
 class DatasetRefQueryResults(QueryResults[DatasetRef]):

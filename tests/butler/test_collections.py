@@ -11,6 +11,7 @@ from lakebutler import (
     Butler,
     CollectionCycleError,
     CollectionNameError,
+    CollectionSummary,
     CollectionType,
     CollectionTypeError,
     ConflictingDefinitionError,
@@ -196,7 +197,7 @@ def test_the_registry_has_the_fields_names_for_it(chained: Butler) -> None:
     summary = registry.getCollectionSummary("outer")
     assert {t.name for t in summary.dataset_types} == {"note"}
     assert summary.governors == {"instrument": {CAM}}
-    assert registry.getCollectionSummary("tag").dataset_types == frozenset()
+    assert len(registry.getCollectionSummary("tag").dataset_types) == 0
     with pytest.raises(MissingCollectionError):
         registry.getCollectionSummary("nope")
     with pytest.raises(MissingCollectionError):
@@ -231,3 +232,26 @@ def test_two_editors_of_one_chain_lose_nothing(place: Place, chained: Butler) ->
             chained.collections.prepend_chain("inner", ["c"])
             other.collections.extend_chain("inner", ["tag"])
         assert other.collections.get_info("inner").children == ("c", "a", "b", "tag")
+
+
+def test_summaries_are_values_that_can_be_joined(chained: Butler) -> None:
+    ref = chained.put({}, "note", note_id(), run="b")
+    bias = chained.put({}, "bias", instrument=CAM, detector=0, run="a")
+    whole = chained.registry.getCollectionSummary("outer")
+    assert set(whole.dataset_types.names) == {"bias", "note"}
+    assert whole.dataset_types["note"] == ref.datasetType
+    made = CollectionSummary()
+    made.add_datasets([ref])
+    copied = made.copy()
+    made.add_data_ids(bias.datasetType, [bias.dataId])
+    assert made == whole
+    assert copied != whole
+    assert CollectionSummary.union(copied, chained.registry.getCollectionSummary("a")) == whole
+    reasons: list[str] = []
+    assert whole.is_compatible_with(ref.datasetType, {"instrument": {CAM}}, reasons, "outer")
+    assert not copied.is_compatible_with(bias.datasetType, {}, reasons, "b")
+    assert not whole.is_compatible_with(ref.datasetType, {"instrument": {"Other"}}, reasons, "outer")
+    assert reasons == [
+        "there are no datasets of type 'bias' in collection 'b'",
+        "there are no datasets with instrument Other in collection 'outer'",
+    ]

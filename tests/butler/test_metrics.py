@@ -42,3 +42,16 @@ def test_what_was_counted_can_be_added_to(local_butler: Butler) -> None:
             local_butler.put({}, "bias", instrument=CAM, detector=d)
         assert same is metrics
     assert metrics.n_put == 2
+
+
+def test_a_butler_can_be_opened_to_be_measured(local_butler: Butler) -> None:
+    metrics, other = ButlerMetrics(), ButlerMetrics()
+    with Butler(local_butler.root, run="u/measured", metrics=metrics) as butler:
+        ref = butler.put({}, "bias", instrument=CAM, detector=0)
+        with butler.record_metrics(other):
+            butler.get(ref)
+        with butler.clone(metrics=other) as clone, butler.clone() as unmeasured:
+            clone.get(ref)
+            unmeasured.get(ref)
+        butler.get(ref)
+    assert (metrics.n_put, metrics.n_get, other.n_get) == (1, 1, 2)

@@ -362,3 +362,33 @@ def test_of_several_that_make_a_repository_at_once_one_does(local: Place) -> Non
     assert outcomes == ["exists", "exists", "exists", "made"]
     with local.open() as butler:
         assert butler.version == 0
+
+
+def test_a_butler_without_a_datastore_has_a_registry_only(local_butler: Butler, local: Place) -> None:
+    stored = local_butler.put({"a": 1}, "bias", instrument=CAM, detector=0)
+    files = local.files()
+    with Butler(local.url, run="u/test", without_datastore=True) as butler:
+        found = butler.find_dataset("bias", instrument=CAM, detector=0)
+        assert found == stored
+        with butler.transaction():
+            made = butler.registry.insertDatasets("bias", [{"instrument": CAM, "detector": 1}], run="u/test")
+        assert butler.query_datasets("bias", "u/test", order_by="detector") == [stored, *made]
+        version = butler.version
+        for act in (
+            lambda: butler.get(stored),
+            lambda: butler.put({}, "bias", instrument=CAM, detector=2),
+            lambda: butler.getURI(stored),
+            lambda: butler.clone().get(stored),
+        ):
+            with pytest.raises(StorageError) as caught:
+                act()
+            check_message(caught.value, local.url, "without_datastore")
+        assert butler.version == version
+        assert local.files() >= files
+    assert local_butler.get(stored) == {"a": 1}
+
+
+def test_arguments_of_the_field_are_taken(local: Place) -> None:
+    Butler.makeRepo(local.url, standalone=True, searchPaths=["/nowhere"])
+    with Butler.from_config(local.url, searchPaths=["/nowhere"]) as butler:
+        assert not butler.isWriteable()
