@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from astropy.table import Table
 from astropy.time import Time
 
-from lakebutler import Butler
+from lakebutler import Butler, DatasetType
 from lakebutler.collections.collection import CollectionType
 from lakebutler.errors import (
     CalibrationLookupError,
@@ -20,6 +22,7 @@ from lakebutler.errors import (
     DatasetNotFoundError,
     InstrumentError,
 )
+from lakebutler.instruments import load_camera, register_instrument
 from lakebutler.instruments.calibrations.files import parse_date
 from lakebutler.instruments.calibrations.names import CURATED_TYPES, CalibrationNames
 from lakebutler.instruments.calibrations.write import write_curated_calibrations
@@ -303,6 +306,54 @@ def test_yaml_and_json_of_the_pipelines_come_back_as_dicts(
     later = at(butler, "2016-01-01", kind="crosstalk")
     assert later.run == "HSC/calib/curated/20150203T000000Z"  # the run is named for what the file says
     assert butler.get(later) == facts
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("metadata: !<lsst.daf.base.PropertyList>\n- [INSTRUME, HSC]\n", "rows of four"),
+        ("metadata: !<lsst.daf.base.Other>\n- [INSTRUME, String, HSC, '']\n", "lsst.daf.base.Other"),
+        ("metadata: [1, 2]\n", "metadata are no mapping"),
+        ("metadata: {CALIBDATE: 2015-02-30}\n", "not valid|day is out of range|no date"),
+        ("x: !!python/object/new:os.system [touch]\n", "python/object"),
+        ("{" * 1000, "nested"),
+    ],
+)
+def test_yaml_that_is_none_is_one_line(
+    tmp_path: Path, repository_with: Callable[..., Butler], text: str, words: str
+) -> None:
+    butler = repository_with("HSC")
+    place = tmp_path / "hsc/crosstalk/1_53/20130101.yaml"
+    place.parent.mkdir(parents=True)
+    place.write_text(text)
+    (file,) = write_curated_calibrations(butler, "HSC", tmp_path, camera=False).refused
+    assert re.search(words, file.reason), file.reason
+    assert "\n" not in file.reason
+    assert len(file.reason) <= 200
+
+
+def test_a_detector_that_is_not_registered_is_named(
+    tmp_path: Path, repository_with: Callable[..., Butler]
+) -> None:
+    butler, camera = repository_with(), load_camera("HSC")
+    register_instrument(butler, replace(camera, detectors=camera.detectors[:1]))
+    defects(tmp_path / "hsc", "1_53", "20130101")
+    defects(tmp_path / "hsc", "1_54", "20130101")
+    report = write_curated_calibrations(butler, "HSC", tmp_path, camera=False)
+    assert [f.reason for f in report.refused] == ["detector 1 is not registered here"]
+    assert str(report) == "2 files: 1 written, 1 rejected"
+
+
+def test_a_dataset_type_of_another_shape_is_named(
+    tmp_path: Path, repository_with: Callable[..., Butler]
+) -> None:
+    butler = repository_with("HSC")
+    kind = DatasetType("defects", ["detector"], "AstropyTable", universe=butler.dimensions)
+    butler.registry.registerDatasetType(kind)
+    defects(tmp_path / "hsc", "1_53", "20130101")
+    report = write_curated_calibrations(butler, "HSC", tmp_path)
+    assert ["as no calibration" in f.reason for f in report.refused] == [True]
+    assert str(report) == "2 files: 1 written, 1 conflict"
 
 
 def test_what_stands_in_the_way_is_named(tmp_path: Path, repository_with: Callable[..., Butler]) -> None:
