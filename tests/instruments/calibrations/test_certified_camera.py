@@ -118,6 +118,11 @@ def test_validity_of_the_camera(repository_with: Callable[..., Butler]) -> None:
     clash = write_curated_calibrations(butler, scaled(old, 0.5), camera_validity=Timespan(NOON, None))
     assert "another geometry is there" in clash.refused[0].reason
     assert butler.version == before
+    # What had no end gets one: nothing is left behind it.
+    write_curated_calibrations(butler, old, labels="x")
+    write_curated_calibrations(butler, old, labels="x", camera_validity=Timespan(None, NOON), update=True)
+    (left,) = butler.registry.queryDatasetAssociations("camera", "DECam/calib/x")
+    assert left.timespan == Timespan(None, NOON)
     with pytest.raises(InvalidQueryError, match="empty"):
         write_curated_calibrations(butler, "DECam", camera_validity=Timespan.makeEmpty())
 

@@ -244,3 +244,25 @@ def test_a_file_that_is_not_there_is_not_ingested(tmp_path: Path) -> None:
     result = Sidecars([HSC], [str(tmp_path / "a.fits")]).read(str(tmp_path / "a.fits"))
     assert result is not None
     assert result.reason == "No such file or directory"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1} {"b": 2}', '{"a": 1}}', '{"a": 1', "[]", "", "}", '{"a": "\xff"}']
+)
+def test_a_sidecar_that_is_no_json_is_one_line(text: str, tmp_path: Path) -> None:
+    raw = tmp_path / "x.fits"
+    raw.touch()
+    (tmp_path / "x.json").write_bytes(text.encode("latin-1"))
+    result = Sidecars([load_camera("HSC")], [str(raw)]).read(str(raw))
+    assert result is not None
+    assert result.reason in ("x.json is not valid JSON", "x.json: expected a mapping")
+
+
+@pytest.mark.parametrize("text", ['\ufeff{"__CONTENT__": "translated"}', ' {"__CONTENT__": "translated"}\n'])
+def test_blanks_and_marks_around_a_sidecar_do_not_matter(text: str, tmp_path: Path) -> None:
+    raw = tmp_path / "x.fits"
+    raw.touch()
+    (tmp_path / "x.json").write_text(text, "utf-8")
+    result = Sidecars([load_camera("HSC")], [str(raw)]).read(str(raw))
+    assert result is not None
+    assert "of None, not of HSC" in result.reason

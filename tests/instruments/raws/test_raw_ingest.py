@@ -17,6 +17,7 @@ import yaml
 from astropy.io import fits
 
 from lakebutler import Butler, DatasetType
+from lakebutler.collections.collection import CollectionType
 from lakebutler.errors import DatasetTypeError, HeaderError, InstrumentError
 from lakebutler.instruments import ingest_raws, load_camera, register_instrument
 from lakebutler.instruments.headers.file import read_file
@@ -325,6 +326,22 @@ def test_what_became_of_every_file_is_kept_in_the_same_commit(butler: Butler, ra
     assert (bad["path"], bad["reason"], bad["exposure"]) == (str(junk), "not a FITS file", None)
     assert {row["run"] for row in table} == {RUN}
     assert len({row["batch"] for row in table}) == 1
+
+
+def test_a_place_that_another_dataset_has_is_not_taken(butler: Butler, raws: list[Path]) -> None:
+    butler.registry.registerDatasetType(
+        DatasetType("raw", ["exposure", "detector"], "CCDData", universe=butler.dimensions)
+    )
+    one = ingest_raws(butler, raws[0], run="elsewhere").files[0]
+    key = {"instrument": "DemoCam", "exposure": one.exposure, "detector": one.detectors[0]}
+    butler.collections.register(RUN, CollectionType.RUN)
+    other = butler.put(butler.get("raw", key, collections="elsewhere"), "raw", key, run=RUN)
+    report = ingest_raws(butler, raws)
+    (refused,) = report.rejected
+    assert refused.path == str(raws[0])
+    assert "raw of detector" in refused.reason
+    assert butler.find_dataset("raw", key, collections=RUN) == other
+    assert report.counts["ingested"] == len(raws) - 1
 
 
 def test_a_batch_in_which_nothing_happens_makes_no_commit(butler: Butler, raws: list[Path]) -> None:
