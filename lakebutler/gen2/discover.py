@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from lakebutler.errors import NotARepositoryError, RepositoryFormatError
 from lakebutler.gen2.safe_yaml import load_yaml
+from lakebutler.gen2.walk import printable
 
 __all__ = ["CALIB_REGISTRY", "REGISTRY", "Gen2Repository", "Reruns", "ancestors", "find_gen2", "find_reruns"]
 
@@ -28,6 +29,7 @@ _NAME = re.compile(r"[A-Za-z_][\w.]*")
 _RERUN = "rerun"
 _DEEPEST_RERUN = 5
 _LONGEST_LINK = 4096
+_MOST_PARENTS = 100
 
 
 @dataclass(frozen=True)
@@ -126,18 +128,35 @@ def find_gen2(root: str | os.PathLike[str], *, calib_root: str | None = None) ->
                 f"{os.fspath(root)} is no Gen2 repository: it has none of {', '.join(_MARKERS)}",
                 hint="give its root; a bare tree of files needs --mapper and --calib-root, or a _mapper file",
             )
-    return _read(place, (), {}, calib_root)
+    return _read(place, (), {}, calib_root, {})
 
 
 def _is_repository(place: str) -> bool:
     return any(os.path.lexists(os.path.join(place, marker)) for marker in _MARKERS)
 
 
+_Seen = dict[str, Gen2Repository]
+"""Repositories that were read, by their directory."""
+
+
 def _read(
-    place: str, below: tuple[str, ...], given: Mapping[str, Any], calib_root: str | None
+    place: str,
+    below: tuple[str, ...],
+    given: Mapping[str, Any],
+    calib_root: str | None,
+    seen: _Seen,
 ) -> Gen2Repository:
     """Read one repository; ``given`` is its configuration, if a child has brought it."""
     place = os.path.realpath(place)
+    if printable(place) != place:
+        raise RepositoryFormatError(
+            f"the path {printable(place)} is not in UTF-8, and cannot be kept in a repository",
+            hint="give the directory another name for the conversion",
+        )
+    if not given and place in seen:
+        return seen[place]
+    if len(below) > _MOST_PARENTS:
+        raise RepositoryFormatError(f"{below[0]} has more than {_MOST_PARENTS} parents one above the other")
     if place in below:
         circle = " -> ".join((*below[below.index(place) :], place))
         raise RepositoryFormatError(f"the parents of {below[0]} go round in a circle: {circle}")
@@ -147,18 +166,12 @@ def _read(
     if not config and os.path.lexists(path):
         config = _config(path)
     mapper, kind = _mapper_of(place, config)
-    parents = tuple(_parents(place, config, (*below, place), notes))
+    parents = tuple(_parents(place, config, (*below, place), notes, seen))
     if mapper is None:
         mapper = next((p.mapper for p in parents if p.mapper), None)
-    return Gen2Repository(
-        place,
-        kind,
-        mapper,
-        parents,
-        _calib_root(place, config, calib_root, notes),
-        config.get("_policy"),
-        tuple(notes),
-    )
+    calibrations = _calib_root(place, config, calib_root, notes)
+    made = Gen2Repository(place, kind, mapper, parents, calibrations, config.get("_policy"), tuple(notes))
+    return made if given else seen.setdefault(place, made)
 
 
 def _config(path: str) -> dict[str, Any]:
@@ -188,7 +201,11 @@ def _mapper_of(place: str, config: Mapping[str, Any]) -> tuple[str | None, str]:
 
 
 def _parents(
-    place: str, config: Mapping[str, Any], below: tuple[str, ...], notes: list[str]
+    place: str,
+    config: Mapping[str, Any],
+    below: tuple[str, ...],
+    notes: list[str],
+    seen: _Seen,
 ) -> Iterator[Gen2Repository]:
     listed = config.get("_parents") or ()
     if not isinstance(listed, list | tuple):
@@ -198,7 +215,7 @@ def _parents(
         where = given.get("_root") if given else entry
         if not isinstance(where, str):
             raise RepositoryFormatError(f"{place}/{_CONFIG}: a parent is no path: {entry!r}")
-        yield from _parent(os.path.join(place, where.removeprefix("file://")), below, given, notes)
+        yield from _parent(os.path.join(place, where.removeprefix("file://")), below, given, notes, seen)
     link = os.path.join(place, "_parent")
     if os.path.lexists(link):
         target = link
@@ -209,7 +226,7 @@ def _parents(
         elif os.path.isfile(link):
             with open(link, "rb") as stream:
                 target = os.path.join(place, os.fsdecode(stream.read(_LONGEST_LINK)).strip())
-        yield from _parent(target, below, {}, notes)
+        yield from _parent(target, below, {}, notes, seen)
 
 
 def _goes_round(link: str) -> bool:
@@ -221,13 +238,17 @@ def _goes_round(link: str) -> bool:
 
 
 def _parent(
-    where: str, below: tuple[str, ...], given: Mapping[str, Any], notes: list[str]
+    where: str,
+    below: tuple[str, ...],
+    given: Mapping[str, Any],
+    notes: list[str],
+    seen: _Seen,
 ) -> Iterator[Gen2Repository]:
     place = os.path.realpath(where)
     if not os.path.isdir(place):
         notes.append(f"{below[-1]}: its parent {where} is not there")
         return
-    yield _read(place, below, given, None)
+    yield _read(place, below, given, None, seen)
 
 
 def _calib_root(place: str, config: Mapping[str, Any], given: str | None, notes: list[str]) -> str | None:

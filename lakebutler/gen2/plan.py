@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_plan"]
 
+_LONGEST_NUMBER = 19
 _NOT_CURATED = "written from curated data instead; --curated converts it"
 
 
@@ -126,11 +127,12 @@ class _Planner:
             key = plan.keys.get("exposure") or plan.keys.get("visit")
             if key is None or plan.refused or not table.num_rows:
                 continue
-            numbers = [int(text) for text in table.column(key).to_pylist() if len(text) < 19]
-            asked.update(numbers)
-            if plan.role == Role.RAW and len(numbers) == table.num_rows:
-                for number, path in zip(numbers, table.column("path").to_pylist(), strict=True):
-                    files.setdefault(number, []).append(f"{site.root}/{path}")
+            texts = table.column(key)
+            asked.update(int(text) for text in texts.unique().to_pylist() if _is_number(text))
+            if plan.role == Role.RAW:
+                for text, path in zip(texts.to_pylist(), table.column("path").to_pylist(), strict=True):
+                    if _is_number(text):
+                        files.setdefault(int(text), []).append(f"{site.root}/{path}")
         scale = self.sites.layout.rules["times"]
         for rows in self.sites.raws:
             found = registry_exposures(rows, self.camera, self.filters, scale, asked)
@@ -355,6 +357,11 @@ class _Planner:
             for root in unused
         )
         self.report.note(self.skymaps.notes)
+
+
+def _is_number(text: str) -> bool:
+    """Whether it may number an exposure; others are refused when they are translated."""
+    return len(text) < _LONGEST_NUMBER and text.isdigit()
 
 
 def _from_registry(site: Site, plan: TypePlan, table: pa.Table) -> tuple[TypePlan, pa.Table]:

@@ -54,7 +54,7 @@ def level_of_config(path: str) -> tuple[int | None, str]:
         value = node.value.value
         for target in node.targets:
             name = ast.unparse(target)
-            if name.endswith(".depth") and "indexer" in name and isinstance(value, int):
+            if name.endswith(".depth") and "indexer" in name and isinstance(value, int) and value in _LEVELS:
                 level = value
             elif name.endswith((".indexer", ".indexer.name")) and isinstance(value, str):
                 kind = value

@@ -22,7 +22,7 @@ from lakebutler.gen2.template import Template
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["NO_TEMPLATE", "Found", "Hits", "Walked", "files_below", "place_others", "walk"]
+__all__ = ["NO_TEMPLATE", "Found", "Hits", "Walked", "files_below", "place_others", "printable", "walk"]
 
 NO_TEMPLATE = "no template leads there"
 """Why most directories are not opened."""

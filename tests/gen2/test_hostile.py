@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from lakebutler.cli.main import lakebutler
 from lakebutler.errors import RepositoryFormatError
 from lakebutler.gen2.convert import plan_gen2
+from lakebutler.gen2.discover import ancestors, find_gen2
 from lakebutler.gen2.options import Options
 
 HSC = "lsst.obs.hsc.HscMapper"
@@ -141,3 +142,43 @@ def test_values_of_any_kind_in_a_registry(calibs: Path) -> None:
     report = plan_gen2(calibs, Options(headers=False)).report
     assert report.totals()["converted"] == 1
     assert "bias: 2 rows have no validity range that can be read; not certified" in report.notes
+
+
+def test_parents_without_end_and_twice_at_every_step(tmp_path: Path) -> None:
+    for i in range(60):
+        (tmp_path / f"r{i}").mkdir()
+        parents = f"[../r{i + 1}, ../r{i + 1}, ../r{i + 1}]" if i < 59 else "[]"
+        text = f"!RepositoryCfg_v1\n_mapper: {HSC}\n_parents: {parents}\n"
+        (tmp_path / f"r{i}/repositoryCfg.yaml").write_text(text)
+    assert len(list(ancestors(find_gen2(tmp_path / "r0")))) == 59
+    for i in range(300):
+        (tmp_path / f"p{i}").mkdir()
+        (tmp_path / f"p{i}/_parent").symlink_to(f"../p{i + 1}")
+    with pytest.raises(RepositoryFormatError, match="more than 100 parents"):
+        find_gen2(tmp_path / "p0")
+
+
+def test_a_level_of_pixels_that_nobody_can_count(sparse: Callable[..., Path]) -> None:
+    root = sparse("hsc", [("ref_cats/cat/131072.fits", 5)])
+    (root / "_mapper").write_text(HSC)
+    (root / "ref_cats/cat/config.py").write_text("config.dataset_config.indexer['HTM'].depth=99999999\n")
+    plan = plan_gen2(root)
+    assert [part.dimensions for part in plan.parts] == [("htm7",)]
+
+
+def test_one_odd_number_does_not_hide_the_headers_of_others(obs_test: Path) -> None:
+    odd = obs_test / "raw/raw_v99999999999999999999_fg.fits.gz"
+    odd.write_bytes(b"")
+    plan = plan_gen2(obs_test, Options(registry=False))
+    assert {record["id"] for record in plan.records["exposure"]} == {1, 2, 3}
+    assert "too large a number" in reasons(obs_test)["raw/raw_v99999999999999999999_fg.fits.gz"]
+
+
+def test_a_root_whose_name_is_not_text(tmp_path: Path) -> None:
+    root = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(root)
+    with open(root + b"/_mapper", "w") as file:
+        file.write(HSC)
+    done = CliRunner().invoke(lakebutler, ["convert-gen2", os.fsdecode(root), str(tmp_path / "new")])
+    assert done.exit_code != 0
+    assert "is not in UTF-8" in done.output + str(done.exception)

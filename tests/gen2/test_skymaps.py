@@ -259,7 +259,7 @@ def test_what_cannot_be_told_is_asked_for(hsc: Callable[..., Path], tmp_path: Pa
         plan_gen2(root)
     assert "--skymap NAME" in (caught.value.hint or "")
     assert "hsc_rings_v1" in (caught.value.hint or "")
-    put(root, skymap_pickle("DodecaSkyMap", "config.pixelScale=0.2"))
+    put(root, skymap_pickle("NobodySkyMap", "config.pixelScale=0.2"))
     with pytest.raises(RepositoryFormatError, match=r"skyMap\.pickle does not say what its skymap is"):
         plan_gen2(root)
     for given, kind, said in (
