@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "query-dimension-records": "query_data",
         "query-header-fixes": "header_fixes",
         "query-refcat": "refcats",
+        "query-patches": "skymaps",
         "sql": "sql",
         "log": "repository",
     },

@@ -124,8 +124,8 @@ def measure_skymaps(work: Path, rings: Sequence[int]) -> None:
         cpu, wall, added = timed(lambda: register_skymap(butler, "bench", definition))  # noqa: B023
         skymap = SkyMap(definition)
         places = [(i * 137.5 % 360.0, i * 0.17 - 80.0) for i in range(1000)]
-        skymap.find_tract(0.0, 0.0)
-        find, _, _ = timed(lambda: [skymap.find_tract(*p).find_patch(*p) for p in places])  # noqa: B023
+        skymap.findTract((0.0, 0.0))
+        find, _, _ = timed(lambda: [skymap.findTract(p).findPatch(p) for p in places])  # noqa: B023
         where = "patch.region OVERLAPS POINT(ra, dec)"
 
         def ask() -> None:

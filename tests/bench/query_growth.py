@@ -105,10 +105,10 @@ def measure(work: Path, size: int) -> dict[str, float]:
 def measure_sky(root: Path) -> dict[str, float]:
     """Ask a repository what overlaps what, in the middle of its survey."""
     butler = Butler.from_config(root, collections=[sky_content.RUN])
-    found = SkyMap(sky_content.skymap()).find_tract(*sky_content.CENTER)
+    found = SkyMap(sky_content.skymap()).findTract(sky_content.CENTER)
     dimensions = ["visit", "detector", "tract", "patch"]
     tract = f"instrument='{sky_content.CAMERA}' AND skymap='{sky_content.SKYMAP}' AND tract={found.id}"
-    patch = f"{tract} AND patch={found.find_patch(*sky_content.CENTER)}"
+    patch = f"{tract} AND patch={found.findPatch(sky_content.CENTER)}"
 
     return {
         "patch": least(lambda: butler.query_data_ids(dimensions, where=patch, limit=None), 5),

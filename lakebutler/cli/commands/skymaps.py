@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``register-skymap``."""
+"""``register-skymap`` and ``query-patches``."""
 
 from __future__ import annotations
 
 import click
 
 from lakebutler.cli import complete
-from lakebutler.cli.options import message_option
+from lakebutler.cli.options import as_of_option, message_option
+from lakebutler.cli.output import Listing, finish, format_options
 from lakebutler.cli.session import Session, counted, pass_session
 from lakebutler.cli.verb import Verb
 
-__all__ = ["register_skymap"]
+__all__ = ["query_patches", "register_skymap"]
 
 
 @click.command("register-skymap", cls=Verb)
@@ -65,3 +66,25 @@ def register_skymap(
         return
     tracts = counted(added["tract"], "tract")
     click.echo(f"registered: {chosen} ({tracts}, {added['patch']} patches; digest {definition.sha1.hex()})")
+
+
+@click.command("query-patches", cls=Verb)
+@click.option("--position", metavar="RA DEC", nargs=2, type=float, required=True, help="Where, in degrees.")
+@click.option("--skymap", metavar="NAME", help="Only of this skymap; all by default.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if nothing was found.")
+@as_of_option
+@format_options
+@pass_session
+def query_patches(
+    session: Session, *, position: tuple[float, float], skymap: str | None, exit_code: bool, output: str
+) -> None:
+    """List the tracts and patches that hold a position, those whose border does included.
+
+    Of each skymap one of them is its own: the patch that the position belongs to. That is empty where the
+    parameters of the skymap are not kept in the repository.
+    """
+    from lakebutler.instruments.skymaps.find import patches_at
+
+    rows = patches_at(session.butler(), position, skymap)
+    columns = ("skymap", "tract", "patch", "cell_x", "cell_y", "own")
+    finish(Listing(columns, rows), output, nothing="no patch there", exit_code=exit_code)

@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "discrete": "DiscreteSkyMap",
     "equatorial": "EquatSkyMap",
     "healpix": "HealpixSkyMap",
+    "dodeca": "DodecaSkyMap",
 }
 """Kinds of skymap, and the names under which they enter the digest."""
 
@@ -45,6 +46,7 @@ _OF_KIND: Mapping[str, Mapping[str, Any]] = {
     "discrete": {"raList": None, "decList": None, "radiusList": None},
     "equatorial": {"numTracts": 4, "decRange": [-1.25, 1.25], "projection": "CEA"},
     "healpix": {"log2NSide": 0, "nest": False, "rotation": 45.0},
+    "dodeca": {"withTractsOnPoles": False, "tractOverlap": 3.5, "pixelScale": 0.2},
 }
 _OF_BUILDER: Mapping[str, Mapping[str, Any]] = {
     "legacy": {"patchInnerDimensions": [4000, 4000], "patchBorder": 100},
@@ -55,6 +57,7 @@ _OF_BUILDER: Mapping[str, Mapping[str, Any]] = {
         "numCellsInPatchBorder": 1,
     },
 }
+_BORDER_OF_KIND = {"dodeca": 250}
 _KNOWN = Path(__file__).with_name("known.yaml")
 _MOST_RINGS = 10_000
 _MOST_LOG2 = 9
@@ -152,7 +155,7 @@ class SkyMapDefinition:
                 "projection", (*_ZENITHAL, "CEA") if kind == "equatorial" else _ZENITHAL, defaults
             ),
             rotation_deg=reader.number("rotation", defaults),
-            builder=_builder(reader),
+            builder=_builder(reader, kind),
             own=_own(kind, reader, defaults),
         )
 
@@ -191,6 +194,8 @@ class SkyMapDefinition:
             return struct.pack("<i2d", own["numTracts"], *own["decRange"])
         if self.kind == "healpix":
             return struct.pack("<i?", own["log2NSide"], own["nest"])
+        if self.kind == "dodeca":
+            return struct.pack("<?", own["withTractsOnPoles"])
         values = [v for name in ("raList", "decList", "radiusList") for v in own[name]]
         return struct.pack(f"<{len(values)}d", *values)
 
@@ -225,6 +230,12 @@ class _Reader:
         if found not in choices:
             raise self.fault(f"{name} {found!r} is none of {', '.join(choices)}")
         return str(found)
+
+    def truth(self, name: str, defaults: Mapping[str, Any]) -> bool:
+        found = self.value(name, defaults)
+        if not isinstance(found, bool):
+            raise self.fault(f"{name} {found!r} is neither true nor false")
+        return found
 
     def number(
         self, name: str, defaults: Mapping[str, Any], *, least: float = -math.inf, most: float = math.inf
@@ -263,14 +274,15 @@ class _Reader:
         return x, y
 
 
-def _builder(reader: _Reader) -> Builder:
+def _builder(reader: _Reader, of_kind: str) -> Builder:
     kind = reader.choice("tractBuilder", tuple(_OF_BUILDER), _COMMON)
     part = _Reader(reader.facts.get(kind, {}), f"{reader.source}: {kind}")
     defaults = _OF_BUILDER[kind]
     part.known(defaults)
     if kind == "legacy":
         inner = part.integers("patchInnerDimensions", defaults, 1, 10**6)
-        border = part.integer("patchBorder", defaults, 0, 10**6)
+        usual = _BORDER_OF_KIND.get(of_kind, defaults["patchBorder"])
+        border = part.integer("patchBorder", {"patchBorder": usual}, 0, 10**6)
         facts: dict[str, Any] = {"patchInnerDimensions": list(inner), "patchBorder": border}
         return Builder(kind, inner, border, True, struct.pack("<3i", *inner, border), facts)
     cell = part.integers("cellInnerDimensions", defaults, 1, 10**5)
@@ -297,10 +309,10 @@ def _own(kind: str, reader: _Reader, defaults: Mapping[str, Any]) -> dict[str, A
             raise reader.fault(f"decRange {decs!r} does not begin below its end")
         return {"numTracts": reader.integer("numTracts", defaults, 1, 10_000), "decRange": decs}
     if kind == "healpix":
-        nest = reader.value("nest", defaults)
-        if not isinstance(nest, bool):
-            raise reader.fault(f"nest {nest!r} is neither true nor false")
-        return {"log2NSide": reader.integer("log2NSide", defaults, 0, _MOST_LOG2), "nest": nest}
+        order = reader.integer("log2NSide", defaults, 0, _MOST_LOG2)
+        return {"log2NSide": order, "nest": reader.truth("nest", defaults)}
+    if kind == "dodeca":
+        return {"withTractsOnPoles": reader.truth("withTractsOnPoles", defaults)}
     lists = {
         "raList": reader.numbers("raList", defaults, -360.0, 360.0),
         "decList": reader.numbers("decList", defaults, -90.0, 90.0),

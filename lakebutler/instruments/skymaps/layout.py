@@ -12,6 +12,9 @@
 ``healpix``
     The pixels of HEALPix (Gorski et al. 2005), numbered as usual but with the latitude
     mirrored, as ``lsst.skymap`` has them.
+``dodeca``
+    The 12 faces of a dodecahedron, from north to south and then eastwards; on the poles are
+    corners (and a face of the first ring at right ascension 0), or faces.
 
 A tract is the box of pixels around some points of the sky, grown to whole patches and
 counted from 0.
@@ -134,7 +137,9 @@ def places(definition: SkyMapDefinition, projection: Projection) -> Places:
         return _discrete(definition, projection)
     if definition.kind == "equatorial":
         return _equatorial(definition, projection)
-    return _healpix(definition, projection)
+    if definition.kind == "healpix":
+        return _healpix(definition, projection)
+    return _dodeca(definition, projection)
 
 
 # ------------------------------------------------------------- rings and discrete
@@ -269,6 +274,37 @@ def _healpix(definition: SkyMapDefinition, projection: Projection) -> Places:
     ra, dec = sky_position(centre)
     corners = [_healpix_points(nside, numbers, x, y) for x, y in ((1, 1), (0, 1), (0, 0), (1, 0))]
     return _vertex_boxes(definition, projection, (ra, dec), np.stack(corners, axis=1))
+
+
+def _dodeca(definition: SkyMapDefinition, projection: Projection) -> Places:
+    import numpy as np
+
+    if definition.own["withTractsOnPoles"]:
+        slope = math.degrees(math.atan(0.5))
+        rings = [(90.0, 1, 0.0), (slope, 5, 0.0), (-slope, 5, 36.0), (-90.0, 1, 0.0)]
+    else:
+        # The faces that meet in the corner on the pole, and the next ones.
+        near = math.degrees(math.asin(math.sqrt((5.0 + 2.0 * math.sqrt(5.0)) / 15.0)))
+        far = math.degrees(math.asin(math.sqrt((5.0 - 2.0 * math.sqrt(5.0)) / 15.0)))
+        rings = [(near, 3, 0.0), (far, 3, 60.0), (-far, 3, 0.0), (-near, 3, 60.0)]
+    ra = np.array([first + 360.0 * i / count for _, count, first in rings for i in range(count)])
+    dec = np.array([height for height, count, _ in rings for _ in range(count)])
+    return _vertex_boxes(definition, projection, (ra, dec), _dodeca_vertices(unit_vector(ra, dec)))
+
+
+def _dodeca_vertices(faces: Floats) -> Floats:
+    """Corners of the faces of a dodecahedron, (12, 5, 3): each is the middle of three that meet."""
+    import numpy as np
+
+    touching = faces @ faces.T > 0.4  # 1 / sqrt(5); opposite ones and the others are below 0
+    found = []
+    for a in range(12):
+        others = [b for b in range(12) if b != a and touching[a, b]]
+        pairs = [(b, c) for b in others for c in others if b < c and touching[b, c]]
+        found.append([faces[a] + faces[b] + faces[c] for b, c in pairs])
+    corners = np.array(found)
+    middles: Floats = corners / np.linalg.norm(corners, axis=-1, keepdims=True)
+    return middles
 
 
 def healpix_tracts(nside: int, *, nest: bool) -> NDArray[np.int64]:

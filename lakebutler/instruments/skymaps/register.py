@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
     from lakebutler.butler.butler import Butler
 
-__all__ = ["DATASET_TYPE", "SKYMAP_RUN", "register_skymap", "registered_skymap"]
+__all__ = ["DATASET_TYPE", "SKYMAP_RUN", "STORAGE_CLASS", "register_skymap", "registered_skymap"]
 
 DATASET_TYPE = "skyMap"
 """Dataset type of the definition."""
+STORAGE_CLASS = "StructuredDataDict"
+"""How it is kept; others keep Python objects under the same name."""
 SKYMAP_RUN = "skymaps"
 """The run that definitions are put into."""
 
@@ -89,7 +91,7 @@ def register_skymap(
             append_records(snapshot, change, butler.dimensions[element], table)
         return change
 
-    kind = DatasetType(DATASET_TYPE, ("skymap",), "StructuredDataDict", universe=butler.dimensions)
+    kind = DatasetType(DATASET_TYPE, ("skymap",), STORAGE_CLASS, universe=butler.dimensions)
     with butler.transaction(message=f"register skymap {name}"):
         butler.registry.insertDimensionData("skymap", record)
         butler._session.execute(build, op="register-skymap")

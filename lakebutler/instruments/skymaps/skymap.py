@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakebutler.errors import DimensionValueError
 from lakebutler.instruments.skymaps.definition import Builder, SkyMapDefinition
 from lakebutler.instruments.skymaps.layout import Box, Places, healpix_tracts, places, ring_sizes
+from lakebutler.instruments.skymaps.position import Position, position_deg
 from lakebutler.instruments.skymaps.projection import Projection, sky_position, unit_vector
 from lakebutler.instruments.visits.regions import encode_polygons
 
@@ -91,42 +92,49 @@ class Tract:
         plane = self.projection.plane(np.asarray(pixels, dtype=float) - self.box.reference)
         return self.projection.to_sky(plane, self.ra_deg, self.reference_dec_deg)
 
-    def find_patch(self, ra_deg: float, dec_deg: float) -> int | None:
+    def findPatch(self, coord: Position) -> int | None:
         """Find the patch that a position belongs to.
 
         Parameters
         ----------
-        ra_deg, dec_deg : `float`
-            In degrees.
+        coord : `lsst.sphgeom.LonLat`, `astropy.coordinates.SkyCoord` or pair of `float`
+            The position; a pair is right ascension and declination in degrees.
 
         Returns
         -------
         patch : `int` or `None`
             Its number; `None` if the position lies outside the tract.
         """
-        x, y = (math.floor(v + 0.5) if math.isfinite(v) else -1 for v in self.pixels(ra_deg, dec_deg))
+        x, y = (math.floor(v + 0.5) if math.isfinite(v) else -1 for v in self.pixels(*position_deg(coord)))
         (width, height), (across, up) = self.box.size, self.builder.inner
         if not (0 <= x < width and 0 <= y < height):
             return None
         return y // up * self.box.patches[0] + x // across
 
-    def find_patches(self, ra_deg: float, dec_deg: float) -> list[int]:
-        """Find all patches that hold a position, those whose border does included.
+    def findPatchList(self, coordList: Iterable[Position]) -> list[int]:
+        """Find the patches that hold some positions or lie between them, borders included.
 
         Parameters
         ----------
-        ra_deg, dec_deg : `float`
-            In degrees.
+        coordList : iterable
+            Positions as for `findPatch`: one, or the corners of an area.
 
         Returns
         -------
         patches : `list` [`int`]
-            Their numbers.
+            Those that touch the box, along x and y, around all of the positions; those on the
+            other side of the sky count for nothing.
         """
+        import numpy as np
+
         corners = patch_boxes(self.box, self.builder)
-        x, y = self.pixels(ra_deg, dec_deg)
-        inside = (corners[:, 0] - 0.5 <= x) & (x < corners[:, 2] + 0.5)
-        inside &= (corners[:, 1] - 0.5 <= y) & (y < corners[:, 3] + 0.5)
+        found = np.array([self.pixels(*position_deg(coord)) for coord in coordList]).reshape(-1, 2)
+        found = found[np.isfinite(found).all(axis=1)]
+        if not len(found):
+            return []
+        (x0, y0), (x1, y1) = found.min(axis=0), found.max(axis=0)
+        inside = (corners[:, 0] - 0.5 <= x1) & (x0 < corners[:, 2] + 0.5)
+        inside &= (corners[:, 1] - 0.5 <= y1) & (y0 < corners[:, 3] + 0.5)
         return [int(i) for i in inside.nonzero()[0]]
 
     @property
@@ -235,13 +243,13 @@ class SkyMap:
 
     # ---------------------------------------------------------------- by position
 
-    def find_tract(self, ra_deg: float, dec_deg: float) -> Tract:
+    def findTract(self, coord: Position) -> Tract:
         """Find the tract that a position belongs to.
 
         Parameters
         ----------
-        ra_deg, dec_deg : `float`
-            In degrees.
+        coord : `lsst.sphgeom.LonLat`, `astropy.coordinates.SkyCoord` or pair of `float`
+            The position; a pair is right ascension and declination in degrees.
 
         Returns
         -------
@@ -249,27 +257,75 @@ class SkyMap:
             For rings and HEALPix the one whose part of the sky it is in, else the one
             with the nearest centre.
         """
-        if self.definition.kind == "rings":
-            return self.tract(self._ring_tract(ra_deg, dec_deg))
-        if self.definition.kind == "healpix":
-            return self.tract(self._healpix_tract(ra_deg, dec_deg))
-        return self.tract(int((self._centres @ unit_vector(ra_deg, dec_deg)).argmax()))
+        ra_deg, dec_deg = position_deg(coord)
+        return self.tract(int(self.findTractIdArray([ra_deg], [dec_deg], degrees=True)[0]))
 
-    def find_tracts(self, ra_deg: float, dec_deg: float) -> list[Tract]:
+    def findTractIdArray(self, ra: ArrayLike, dec: ArrayLike, degrees: bool = False) -> NDArray[np.int64]:
+        """Find the tracts that many positions belong to.
+
+        Parameters
+        ----------
+        ra, dec : array-like, (n,)
+            Right ascensions and declinations.
+        degrees : `bool`, optional
+            Whether they are in degrees, instead of radians.
+
+        Returns
+        -------
+        tracts : `numpy.ndarray` of `int`, (n,)
+            Numbers of tracts, as of `findTract`.
+        """
+        import numpy as np
+
+        ra_deg, dec_deg = (np.asarray(v, dtype=float) if degrees else np.degrees(v) for v in (ra, dec))
+        if self.definition.kind == "rings":
+            return self._ring_tracts(ra_deg, dec_deg)
+        if self.definition.kind == "healpix":
+            return np.array([self._healpix_tract(*place) for place in zip(ra_deg, dec_deg, strict=True)], int)
+        vectors = unit_vector(ra_deg, dec_deg)
+        return np.array([int((self._centres @ vector).argmax()) for vector in vectors], int)
+
+    def findAllTracts(self, coord: Position) -> list[Tract]:
         """Find all tracts whose pixels hold a position.
 
         Parameters
         ----------
-        ra_deg, dec_deg : `float`
-            In degrees.
+        coord
+            The position, as for `findTract`.
 
         Returns
         -------
         tracts : `list` [`Tract`]
             Ordered by number.
         """
-        near = (self.tract(i) for i in self._near(unit_vector(ra_deg, dec_deg), 0.0))
-        return [tract for tract in near if tract.find_patch(ra_deg, dec_deg) is not None]
+        near = (self.tract(i) for i in self._near(unit_vector(*position_deg(coord)), 0.0))
+        return [tract for tract in near if tract.findPatch(coord) is not None]
+
+    def findTractPatchList(self, coordList: Iterable[Position]) -> list[tuple[Tract, list[int]]]:
+        """Find the tracts and patches that hold some positions or lie between them.
+
+        Parameters
+        ----------
+        coordList : iterable
+            Positions as for `findTract`: one, or the corners of an area.
+
+        Returns
+        -------
+        found : `list` [`tuple` [`Tract`, `list` [`int`]]]
+            Tracts ordered by number, with the patches that `Tract.findPatchList` gives.
+        """
+        import numpy as np
+
+        places = [position_deg(coord) for coord in coordList]
+        if not places:
+            return []
+        vectors = unit_vector(*np.transpose(places))
+        middle = vectors.sum(axis=0)
+        length = float(np.linalg.norm(middle))
+        middle = middle / length if length > 1e-9 else vectors[0]
+        reach = float(np.degrees(np.arccos(np.clip(vectors @ middle, -1.0, 1.0))).max())
+        tracts = [self.tract(number) for number in self._near(middle, reach)]
+        return [(tract, patches) for tract in tracts if (patches := tract.findPatchList(places))]
 
     def find_overlapping(self, region: Any) -> list[int]:
         """Find the tracts that overlap a region.
@@ -310,17 +366,17 @@ class SkyMap:
         found: list[int] = np.flatnonzero(angle <= self.places.radius_deg + radius_deg + 1e-6).tolist()
         return found
 
-    def _ring_tract(self, ra_deg: float, dec_deg: float) -> int:
-        sizes = ring_sizes(self.definition.own["numRings"])
-        height = 180.0 / (len(sizes) + 1)
-        ring = math.floor((dec_deg + 90.0) / height - 0.5)
-        if ring < 0:
-            return 0
-        if ring >= len(sizes):
-            return len(self) - 1
+    def _ring_tracts(self, ra_deg: Floats, dec_deg: Floats) -> NDArray[np.int64]:
+        import numpy as np
+
+        sizes = np.array(ring_sizes(self.definition.own["numRings"]))
+        first = 1 + np.cumsum(sizes) - sizes
+        ring = np.floor((dec_deg + 90.0) * (len(sizes) + 1) / 180.0 - 0.5).astype(int)
+        known = np.clip(ring, 0, len(sizes) - 1)
         turn = ((ra_deg - self.definition.own["raStart"]) % 360.0) / 360.0
-        place: int = math.floor(turn * sizes[ring] + 0.5) % sizes[ring]
-        return 1 + sum(sizes[:ring]) + place
+        place = np.floor(turn * sizes[known] + 0.5).astype(int) % sizes[known]
+        inside = np.where(ring >= len(sizes), len(self) - 1, first[known] + place)
+        return np.where(ring < 0, 0, inside)
 
     def _healpix_tract(self, ra_deg: float, dec_deg: float) -> int:
         from lsst.sphgeom import HealpixPixelization, LonLat, UnitVector3d
@@ -371,9 +427,7 @@ class SkyMap:
         regions : `numpy.ndarray` of `numpy.uint8`, (n, 97)
             Encoded convex polygons, in the order of the patches.
         """
-        box = self.tract(number).box
-        boxes = patch_boxes(box, self.definition.builder)
-        found: Bytes = self._regions(box, boxes, [number], [0])[0]
+        found: Bytes = self.batches([number])[0][2][0]
         return found
 
     def batches(self, numbers: Sequence[int]) -> list[tuple[Box, list[int], Bytes]]:

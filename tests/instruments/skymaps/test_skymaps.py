@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lsst.sphgeom import Angle as SphgeomAngle
-from lsst.sphgeom import Circle, HealpixPixelization, LonLat, Region, UnitVector3d
+from lsst.sphgeom import Circle, ConvexPolygon, HealpixPixelization, LonLat, Region, UnitVector3d
 
 from lakebutler import Butler
 from lakebutler.errors import ConflictingDefinitionError, DimensionValueError, FileFormatError
@@ -108,6 +109,14 @@ VARIETY = [
     {"kind": "equatorial", "projection": "TAN", "numTracts": 12, "decRange": [2, 5], "tractOverlap": 0.0},
     {"kind": "healpix", "log2NSide": 1, "pixelScale": 20.0},
     {"kind": "healpix", "log2NSide": 2, "nest": True, "projection": "TAN", "rotation": 0.0},
+    {"kind": "dodeca", "pixelScale": 60.0},
+    {
+        "kind": "dodeca",
+        "pixelScale": 60.0,
+        "withTractsOnPoles": True,
+        "projection": "TAN",
+        "tractOverlap": 0.0,
+    },
     {**SMALL, "rotation": 30.0},
     {**SMALL, "tractBuilder": "cells", "projection": "STG"},
 ]
@@ -153,6 +162,74 @@ def test_regions_are_hulls_of_the_outer_corners(facts: dict[str, Any]) -> None:
 # ------------------------------------------------------------------------- finding
 
 
+def test_arrays_of_positions_find_the_tracts_that_one_by_one_are_found() -> None:
+    rng = np.random.default_rng(8)
+    ra, dec = rng.uniform(-360, 360, 300), np.degrees(np.arcsin(rng.uniform(-1, 1, 300)))
+    for facts in VARIETY:
+        skymap = skymap_of(facts)
+        found = skymap.findTractIdArray(ra, dec, degrees=True)
+        assert found.tolist() == [skymap.findTract(place).id for place in zip(ra, dec, strict=True)]
+        assert skymap.findTractIdArray(np.radians(ra), np.radians(dec)).tolist() == found.tolist()
+
+
+def test_positions_of_all_kinds_are_the_same() -> None:
+    skymap = skymap_of(VARIETY[0])
+    lonlat = LonLat.fromDegrees(123.0, -41.0)
+    kinds = (lonlat, UnitVector3d(lonlat), SkyCoord(123.0, -41.0, unit="deg"), (123.0, -41.0), [123, -41])
+    tracts = [skymap.findTract(coord) for coord in kinds]
+    assert {tract.id for tract in tracts} == {tracts[0].id}
+    assert {tracts[0].findPatch(coord) for coord in kinds} == {tracts[0].findPatch(lonlat)}
+    galactic = SkyCoord(123.0, -41.0, unit="deg").galactic
+    assert skymap.findTract(galactic).id == tracts[0].id
+    several = SkyCoord([1], [2], unit="deg")
+    for nonsense in (5, "here", (1.0,), (1, 2, 3), (0.0, 91.0), (math.nan, 0.0), several):
+        with pytest.raises(DimensionValueError):
+            skymap.findTract(nonsense)
+
+
+def test_tracts_and_patches_of_an_area_are_those_that_regions_overlap() -> None:
+    skymap = skymap_of(VARIETY[0])
+    corners = [(359.0, 10.0), (4.0, 10.0), (4.0, 14.0), (359.0, 14.0)]
+    area = ConvexPolygon([UnitVector3d(LonLat.fromDegrees(*corner)) for corner in corners])
+    found = skymap.findTractPatchList(corners)
+    listed = {(tract.id, patch) for tract, patches in found for patch in patches}
+    overlapping = {
+        (number, patch)
+        for number in skymap.find_overlapping(area)
+        for patch, raw in enumerate(skymap.patch_regions(number))
+        if Region.decode(raw.tobytes()).overlaps(area) is not False
+    }
+    assert overlapping <= listed  # the box around the corners is larger than the area
+    assert len(listed) < 1.6 * len(overlapping)
+    assert [tract.id for tract, _ in found] == sorted(tract.id for tract, _ in found)
+    for tract, patches in skymap.findTractPatchList([(2.0, 12.0)]):
+        assert patches == tract.findPatchList([(2.0, 12.0)])
+    assert skymap.findTractPatchList([]) == []
+
+
+@pytest.mark.parametrize("on_poles", [False, True])
+def test_a_dodecahedron_has_faces_alike_in_order(on_poles: bool) -> None:
+    skymap = skymap_of({"kind": "dodeca", "pixelScale": 200.0, "withTractsOnPoles": on_poles})
+    assert skymap.definition.facts["legacy"]["patchBorder"] == 250
+    assert skymap.definition.facts["tractOverlap"] == 3.5
+    assert skymap_of({"kind": "dodeca"}).definition.sha1 != skymap.definition.sha1
+    places = skymap.places
+    ra, dec = np.radians(places.ra_deg), np.radians(places.dec_deg)
+    faces = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+    cosines = np.sort(np.round(faces @ faces.T, 9), axis=1)
+    beside = round(1 / math.sqrt(5), 9)
+    assert (cosines == [-1.0, *[-beside] * 5, *[beside] * 5, 1.0]).all()
+    order = [(-round(d, 6), round(r, 6)) for r, d in zip(places.ra_deg, places.dec_deg, strict=True)]
+    assert order == sorted(order)
+    corner = faces[0] + faces[1] + faces[2]
+    assert bool(places.dec_deg[0] == 90.0) is on_poles
+    if not on_poles:
+        assert corner[:2] == pytest.approx([0.0, 0.0], abs=1e-15)
+    # Each face reaches as far as its corners, and half the overlap beyond.
+    reach = np.degrees(np.arccos(corner @ faces[0] / np.linalg.norm(corner)))
+    assert (places.radius_deg >= reach + 1.75).all()
+
+
 @pytest.mark.parametrize("facts", [row for row in VARIETY if row["kind"] != "discrete"])
 def test_every_position_has_a_tract_and_a_patch_that_hold_it(facts: dict[str, Any]) -> None:
     skymap = skymap_of(facts)
@@ -161,11 +238,11 @@ def test_every_position_has_a_tract_and_a_patch_that_hold_it(facts: dict[str, An
     places = list(zip(rng.uniform(0, 360, 60), rng.uniform(low, high, 60), strict=True))
     places += [(0.0, (low + high) / 2), (359.99999, high - 1e-5), (180.0, low + 1e-5)]
     for ra, dec in places:
-        tract = skymap.find_tract(ra, dec)
-        patch = tract.find_patch(ra, dec)
+        tract = skymap.findTract((ra, dec))
+        patch = tract.findPatch((ra, dec))
         assert patch is not None
-        assert patch in tract.find_patches(ra, dec)
-        assert tract.id in [t.id for t in skymap.find_tracts(ra, dec)]
+        assert patch in tract.findPatchList([(ra, dec)])
+        assert tract.id in [t.id for t in skymap.findAllTracts((ra, dec))]
         point = UnitVector3d(LonLat.fromDegrees(ra, dec))
         assert Region.decode(skymap.patch_regions(tract.id)[patch].tobytes()).contains(point)
         assert tract.id in skymap.find_overlapping(Circle(point, SphgeomAngle.fromDegrees(1e-4)))
@@ -182,20 +259,20 @@ def test_tracts_that_overlap_a_region_are_found_as_one_by_one() -> None:
 
 def test_the_rings_go_from_cap_to_cap() -> None:
     skymap = skymap_of(VARIETY[0])
-    assert skymap.find_tract(12.0, -89.9).id == 0
-    assert skymap.find_tract(12.0, 89.9).id == len(skymap) - 1
+    assert skymap.findTract((12.0, -89.9)).id == 0
+    assert skymap.findTract((12.0, 89.9)).id == len(skymap) - 1
     first = skymap.tract(1)
     assert first.dec_deg == pytest.approx(-90 + 180 / 13)
-    assert skymap.find_tract(first.ra_deg, first.dec_deg).id == 1
-    assert skymap.find_tract(359.9999, first.dec_deg).id == 1
+    assert skymap.findTract((first.ra_deg, first.dec_deg)).id == 1
+    assert skymap.findTract((359.9999, first.dec_deg)).id == 1
 
 
 def test_outside_of_its_tracts_a_discrete_skymap_has_no_patch() -> None:
     skymap = skymap_of(SMALL)
-    tract = skymap.find_tract(190.0, -20.0)
-    assert tract.find_patch(190.0, -20.0) is None
-    assert skymap.find_tracts(190.0, -20.0) == []
-    assert skymap.find_tract(0.01, -5.0).id == 1
+    tract = skymap.findTract((190.0, -20.0))
+    assert tract.findPatch((190.0, -20.0)) is None
+    assert skymap.findAllTracts((190.0, -20.0)) == []
+    assert skymap.findTract((0.01, -5.0)).id == 1
     with pytest.raises(DimensionValueError, match="no tract 2"):
         skymap.tract(2)
 
@@ -205,24 +282,24 @@ def test_patches_share_their_borders_and_end_with_the_tract() -> None:
     tract = skymap.tract(0)
     nx, ny = tract.box.patches
     ra, dec = tract.sky([(499.0, 100.0), (250.0, 200.0), (499.0, 399.0)])
-    found = [tract.find_patches(float(r), float(d)) for r, d in zip(ra, dec, strict=True)]
+    found = [tract.findPatchList([(r, d)]) for r, d in zip(ra, dec, strict=True)]
     assert found == [[0, 1], [0], [0, 1, nx, nx + 1]]
     assert (nx, ny) == (5, 6)
     cells = skymap_of({**SMALL, "tractBuilder": "cells"})
     ra, dec = cells.tract(0).sky([(-120.0, 10.0)])
-    assert cells.tract(0).find_patches(float(ra[0]), float(dec[0])) == [0]
-    assert cells.tract(0).find_patch(float(ra[0]), float(dec[0])) is None
+    assert cells.tract(0).findPatchList([(ra[0], dec[0])]) == [0]
+    assert cells.tract(0).findPatch((ra[0], dec[0])) is None
 
 
 @given(st.integers(0, 3), st.floats(0, 360, exclude_max=True), st.floats(-90, 90), st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_healpix_tracts_are_healpix_pixels_upside_down(order: int, ra: float, dec: float, nest: bool) -> None:
     skymap = skymap_of({"kind": "healpix", "log2NSide": order, "nest": nest, "pixelScale": 30.0})
-    tract = skymap.find_tract(ra, dec)
+    tract = skymap.findTract((ra, dec))
     nested = healpix_tracts(2**order, nest=nest)[tract.id]
     pixel = HealpixPixelization(order).index(UnitVector3d(LonLat.fromDegrees(tract.ra_deg, -tract.dec_deg)))
     assert pixel % len(skymap) == nested
-    assert tract.find_patch(ra, dec) is not None
+    assert tract.findPatch((ra, dec)) is not None
 
 
 def test_healpix_rings_run_from_one_pole_to_the_other_and_eastwards() -> None:
@@ -247,7 +324,8 @@ def test_what_is_written_reads_back_the_same() -> None:
     [
         ([1], "a skymap is a mapping"),
         ({}, "kind is missing"),
-        ({"kind": "dodeca"}, "kind 'dodeca' is none of rings"),
+        ({"kind": "dodec"}, "kind 'dodec' is none of rings"),
+        ({"kind": "dodeca", "withTractsOnPoles": 1}, "withTractsOnPoles 1 is neither"),
         ({"kind": "rings"}, "numRings is missing"),
         ({"kind": "rings", "numRngs": 3}, "no parameter 'numRngs'"),
         ({"kind": "rings", "numRings": 0}, "numRings 0 is no whole number from 1"),
@@ -324,7 +402,9 @@ def test_a_skymap_is_registered_in_one_commit_and_found_by_position(
     found = butler.query_data_ids(
         ["patch"], where="patch.region OVERLAPS POINT(ra, dec)", bind={"ra": ra, "dec": dec}, skymap="small"
     )
-    assert sorted((d["tract"], d["patch"]) for d in found) == [(0, p) for p in tract.find_patches(ra, dec)]
+    assert sorted((d["tract"], d["patch"]) for d in found) == [
+        (0, p) for p in tract.findPatchList([(ra, dec)])
+    ]
     (patch,) = butler.query_dimension_records("patch", skymap="small", tract=1, patch=4)
     assert patch.region.encode() == skymap.patch_regions(1)[4].tobytes()
     assert register_skymap(butler, "small", definition) == {"skymap": 0, "tract": 0, "patch": 0}
