@@ -100,6 +100,9 @@ class CCDDataDelegate(StorageClassDelegate):
 
 
 def _section(parameters: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[slice, ...] | None:
-    if "hdu" in parameters:
-        raise FileFormatError("an image in parts has no HDUs: the parameter 'hdu' names nothing")
+    for name in parameters:
+        if name not in ("bbox", "section"):
+            raise FileFormatError(
+                f"an image in parts has no parameter {name!r}", hint="bbox and section cut a part out"
+            )
     return parse_section(parameters.get("bbox"), parameters.get("section"), shape)

@@ -10,6 +10,7 @@ import pytest
 from lakebutler import StorageClass, StorageClassDelegate, StorageClassFactory
 from lakebutler.datasets.stored_parts import PARTS, StoredPart, join_parts, parts_of, paths_of, with_parts
 from lakebutler.errors import RepositoryCorruptError, StorageClassError
+from lakebutler.testing.delegate import DelegateTests
 
 COMPONENTS = {"a": "int", "b": "str"}
 
@@ -166,3 +167,38 @@ def test_rows_are_spread(dictionary: bool) -> None:
     ]
     same = table.slice(0, 1)
     assert with_parts(same) is same
+
+
+class TestDefaultDelegate(DelegateTests):
+    """The methods of the base class, on the simplest composite."""
+
+    storage_class = StorageClass(
+        "TestPair",
+        Item,
+        components={"a": "StructuredDataDict", "b": "StructuredDataList"},
+        delegate=StorageClassDelegate,
+    )
+
+    @pytest.fixture
+    def obj(self) -> Any:
+        return Item(a={"x": 1}, b=[1, 2])
+
+
+class TestCCDDataDelegate(DelegateTests):
+    """Images."""
+
+    storage_class = StorageClassFactory().getStorageClass("CCDData")
+
+    @pytest.fixture
+    def obj(self) -> Any:
+        import numpy as np
+        from astropy.nddata import CCDData, VarianceUncertainty
+
+        pixels = np.arange(12.0).reshape(3, 4)
+        return CCDData(pixels, unit="s", mask=pixels > 3, uncertainty=VarianceUncertainty(pixels))
+
+    def assert_same(self, read: Any, written: Any) -> None:
+        assert (read.data == written.data).all()
+        assert (read.mask == written.mask).all()
+        assert (read.uncertainty.array == written.uncertainty.array).all()
+        assert read.unit == written.unit

@@ -14,7 +14,7 @@ from astropy.io.fits import Header
 from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, VarianceUncertainty
 from astropy.wcs import WCS
 
-from lakebutler import DatasetProvenance, DatasetRef, StorageClass, StorageClassFactory
+from lakebutler import DatasetProvenance, DatasetRef, FileDataset, StorageClass, StorageClassFactory
 from lakebutler.datastore.datastore import Datastore
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import (
@@ -204,6 +204,27 @@ def test_a_record_of_a_stranger_is_refused(root: Path, ref: Make, text: str) -> 
     for act in (store.exists, store.local_path, lambda r: store.get(dataset, r), lambda r: store.remove([r])):
         with pytest.raises(RepositoryCorruptError):
             act(record)
+
+
+def test_real_images_are_the_same_in_parts(root: Path, shared_data: Path, ref: Make) -> None:
+    raws = sorted((shared_data / "gen2_obs_test/data/input/raw").glob("*.fits.gz"))
+    assert raws
+    apart, together = store_with(root, {"CCDData": True}), Datastore(str(root))
+    for number, place in enumerate(raws[:2]):
+        dataset = ref(number, storage_class="CCDData")
+        (raw,) = together.ingest([FileDataset(str(place), dataset)], "copy").records
+        whole = together.get(dataset, raw)
+        record = apart.put(whole, dataset)
+        read = apart.get(dataset, record)
+        assert read.data.dtype == whole.data.dtype
+        assert (read.data == whole.data).all()
+        assert read.unit == whole.unit
+        structure = {"SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "BUNIT", "", "COMMENT"}
+        for key in set(whole.meta) - structure:
+            assert read.meta[key] == whole.meta[key], key
+        assert (read.wcs is None) == (whole.wcs is None)
+        again = together.get(dataset, together.put(read, dataset))
+        assert (again.data == whole.data).all()
 
 
 def test_an_unknown_storage_class_is_named(root: Path, ref: Make) -> None:

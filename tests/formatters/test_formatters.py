@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -307,6 +308,36 @@ class TestFitsImage(FormatterTests):
         hdu.writeto(tmp_path / "x.fits")
         image = self.formatter.read(Source("x", path=str(tmp_path / "x.fits")))
         assert str(image.unit) == "ADU/pixel/frob"
+
+
+class TestFitsUncertainty(FormatterTests):
+    formatter = get_formatter("fits_uncertainty")
+    wrong_objects = (StdDevUncertainty(np.ones((2, 2), "c8")),)
+
+    @pytest.fixture(
+        params=[
+            StdDevUncertainty(np.arange(6, dtype="f4").reshape(2, 3)),
+            VarianceUncertainty(np.full((7, 9), 2.0)),
+            InverseVariance(np.full((7, 9), 2.0), unit="1 / adu2"),
+        ],
+        ids=["std", "var", "ivar"],
+    )
+    def obj(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    def assert_same(self, read: Any, written: Any) -> None:
+        assert type(read) is type(written)
+        assert read.array.dtype == written.array.dtype
+        assert read.array.dtype.isnative
+        assert (read.array == written.array).all()
+        assert read.unit == written.unit
+
+    def test_a_file_without_one_is_refused(self) -> None:
+        image = get_formatter("fits_image")
+        buffer = io.BytesIO()
+        image.write(ccd("f4"), buffer)
+        with pytest.raises(FileFormatError, match="uncertainty"):
+            self.formatter.read(Source("x", data=buffer.getvalue()))
 
 
 class TestFitsHduList(FormatterTests):
