@@ -222,7 +222,7 @@ class SkyMaps:
         Returns
         -------
         grid : `PatchGrid` or `None`
-            What the user chose, if it was chosen; `None` if nothing tells it.
+            Where they tell none, what the user chose; `None` if there is no such thing either.
         """
         for path in paths:
             try:
@@ -231,12 +231,12 @@ class SkyMaps:
             except ButlerError as error:
                 self._unread.append(error.message)
                 continue
-            if self._chosen is None:
-                return self._defined(self._name(definition, path), definition, old=version == 0)
-            mine = self._chosen.definition
-            if mine is not None and mine.sha1 != definition.sha1:
-                self.notes.append(f"{path} tells another skymap than {self._chosen.name}, which is taken")
-            break
+            mine = self._chosen.definition if self._chosen is not None else None
+            if mine is not None and mine.sha1 == definition.sha1:
+                break
+            if self._chosen is not None:
+                self.notes.append(f"{path} tells another skymap than {self._chosen.name}, and is followed")
+            return self._defined(self._name(definition, path), definition, old=version == 0)
         return self._chosen
 
     def _name(self, definition: SkyMapDefinition, path: str) -> str:

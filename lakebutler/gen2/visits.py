@@ -105,7 +105,7 @@ def plan_visits(
         systems = [VISIT_SYSTEMS[name] for name in camera.visit_systems]
         usable, skipped = on_sky(exposures)
         found.definitions, found.notes = group_exposures(usable, systems)
-        found.notes += [f"{number} exposures are no visits: {why}" for why, number in skipped.items()]
+        found.notes += [f"exposures that are no visits: {number} {why}" for why, number in skipped.items()]
     defined = {visit.id for visit in found.definitions}
     by_number = {exposure["id"]: exposure for exposure in exposures}
     for number in sorted(set(used) - defined):
@@ -118,11 +118,11 @@ def plan_visits(
     placed = pointed if camera.focal_plane is not None else 0
     missing = len(found.definitions) - placed
     if not all_of_sky:
-        found.notes.append(f"{missing} visits have no regions; lakebutler define-visits --update-records")
+        found.notes.append(f"visits without regions: {missing}; lakebutler define-visits --update-records")
         return found
-    found.notes.append(f"{len(found.definitions)} visits are defined, {placed} of them with regions")
+    found.notes.append(f"visits: {len(found.definitions)}, with regions: {placed}")
     if missing and placed < pointed:
         found.notes.append(f"the focal plane of {camera.name} is not known: its visits have no regions")
     elif missing:
-        found.notes.append(f"{missing} visits have no regions: no header told where the telescope looked")
+        found.notes.append(f"visits without regions: {missing}; no header told where the telescope looked")
     return found

@@ -208,8 +208,10 @@ def test_a_configuration_will_do_and_the_user_names_it(hsc: Callable[..., Path],
     other = tmp_path / "other.yaml"
     other.write_text("kind: discrete\nraList: [1.0, 2.0]\ndecList: [3.0, 4.0]\nradiusList: [1.0, 1.0]\n")
     plan = plan_gen2(root, Options(skymap=f"chosen={other}"))
-    assert list(plan.skymaps) == ["chosen"]
-    assert any("tells another skymap than chosen, which is taken" in note for note in plan.report.notes)
+    assert list(plan.skymaps) == ["deepCoadd_skyMap"]
+    assert any("tells another skymap than chosen, and is followed" in note for note in plan.report.notes)
+    (root / "config/deep_makeSkyMap.py").write_text("config.skyMap = unknown")
+    assert list(plan_gen2(root, Options(skymap=f"chosen={other}")).skymaps) == ["chosen"]
 
 
 def test_known_skymaps_have_their_own_names(hsc: Callable[..., Path]) -> None:
@@ -251,6 +253,10 @@ def test_reruns_with_skymaps_of_their_own_and_of_their_parents(sparse: Callable[
     assert patches(plan) == {"a": {(first, 1, 13)}, "b": {(second, 1, 21)}, "c": {(second, 1, 21)}}
     with pytest.raises(RepositoryFormatError, match="'one' can name one only"):
         plan_gen2(root, Options(skymap="one"))
+    (root / "rerun/a/deepCoadd/skyMap.pickle").unlink()
+    plan = plan_gen2(root, Options(skymap="hsc_rings_v1"))
+    assert patches(plan)["a"] == {("hsc_rings_v1", 1, 21)}, "chosen for what tells none"
+    assert patches(plan)["b"] == {("deepCoadd_skyMap", 1, 21)}
 
 
 def test_what_cannot_be_told_is_asked_for(hsc: Callable[..., Path], tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_visits_are_those_of_define_visits_and_come_in_the_same_commit(hsc: Path
     with Butler.from_config(new) as butler:
         before = butler.version
     done = convert_gen2(hsc, new)
-    assert "1 visits are defined, 1 of them with regions" in done.report.notes
+    assert "visits: 1, with regions: 1" in done.report.notes
     with Butler.from_config(new) as butler:
         assert butler.version == before + 1
         mine = {
@@ -78,7 +78,7 @@ def test_without_the_step_visits_of_files_have_no_regions_and_it_is_told(hsc: Pa
     new = tmp_path / "new"
     done = convert_gen2(hsc, new, Options(define_visits=False))
     assert any(
-        note.startswith("1 visits have no regions; lakebutler define-visits") for note in done.report.notes
+        note.startswith("visits without regions: 1; lakebutler define-visits") for note in done.report.notes
     )
     with Butler.from_config(new) as butler:
         (visit,) = records(butler, "visit")
