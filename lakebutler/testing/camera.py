@@ -20,10 +20,13 @@ import pytest
 
 from lakebutler.butler.butler import Butler
 from lakebutler.errors import ButlerError, HeaderError
+from lakebutler.instruments.calibrations.names import CAMERA_TYPE
+from lakebutler.instruments.calibrations.write import write_curated_calibrations
 from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS, Camera
 from lakebutler.instruments.cameras.find import load_camera
 from lakebutler.instruments.cameras.geometry import detector_corners, detector_region
 from lakebutler.instruments.cameras.register import register_instrument
+from lakebutler.instruments.cameras.stored import geometry_of
 from lakebutler.instruments.headers.observation import Observation, exposure_record
 from lakebutler.instruments.headers.translate import accepts, require_translator, translate
 from lakebutler.instruments.raws.ingest import ingest_raws
@@ -180,6 +183,15 @@ class CameraTests:
         path = folder / str(expected.get("file_name", f"raw_{number}.fits"))
         fits.PrimaryHDU(np.zeros((4, 4), np.uint16), header).writeto(path)
         return path
+
+    def test_its_geometry_comes_back_from_a_repository(self, loaded: Camera, tmp_path: Path) -> None:
+        """As a dataset with validity, to the last bit."""
+        with Butler.from_config(Butler.makeRepo(tmp_path / "kept"), writeable=True) as butler:
+            register_instrument(butler, loaded)
+            report = write_curated_calibrations(butler, loaded)
+            assert not report.refused, report.refused
+            found = butler.get(CAMERA_TYPE, instrument=loaded.name, collections=report.collection)
+            assert found == geometry_of(loaded)
 
     def test_a_repository_refuses_another_camera_of_its_name(self, loaded: Camera, tmp_path: Path) -> None:
         """Unless it is told to update."""

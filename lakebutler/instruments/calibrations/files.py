@@ -31,7 +31,7 @@ __all__ = ["CuratedFile", "find_curated", "parse_date"]
 
 _FORMATTERS = {".ecsv": "ecsv", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 _DATE = re.compile(
-    r"(\d{4})(-?)(\d{2})\2(\d{2})(?:[Tt ](\d{2})(?:(:?)(\d{2})(?:\6(\d{2})(\.\d{1,9})?)?)?[Zz]?)?",
+    r"(\d{4})(-?)(\d{2})\2(\d{2})(?:[Tt ](\d{2})(?:(:?)(\d{2})(?:\6(\d{2})(\.\d{1,9})?)?)?(?:[Zz]|\+00:?00)?)?",
     re.ASCII,
 )
 _YEARS = range(1970, 2100)
@@ -279,7 +279,7 @@ def _checked(file: CuratedFile, camera: Camera) -> CuratedFile:
     if said is None or said == "":
         return file
     try:
-        return replace(file, calib_date=parse_date(str(said).replace(" ", "T"))[0])
+        return replace(file, calib_date=parse_date(str(said))[0])
     except ValueError as err:
         return replace(file, reason=f"CALIBDATE inside: {err}")
 
