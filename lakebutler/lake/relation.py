@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Relation", "match", "quote", "relation", "scan", "shape"]
 
 Key = tuple[Any, ...]
+Range = tuple[int | None, int | None]
 _FEW_KEYS = 40
 _MOST_SCOPES = 2000
 _MOST_COMPARED = 200_000
@@ -303,7 +304,13 @@ def _match_few(
     return pa.table([*found.columns, pa.array(numbers, pa.int64())], schema=target)
 
 
-def scan(snapshot: Snapshot, table: str, columns: Sequence[str] | None, where: Mapping[str, Any]) -> pa.Table:
+def scan(
+    snapshot: Snapshot,
+    table: str,
+    columns: Sequence[str] | None,
+    where: Mapping[str, Any],
+    within: Mapping[str, Range],
+) -> pa.Table:
     """Return rows; see `Snapshot.scan`."""
     import pyarrow as pa
 
@@ -313,17 +320,55 @@ def scan(snapshot: Snapshot, table: str, columns: Sequence[str] | None, where: M
     filters = _filters(schema, where)
     target = pa.schema([schema.arrow.field(name) for name in names])
     scopes = _scopes(schema, filters)
-    needed = list(dict.fromkeys([*names, *filters]))
-    found = list(view.segments(scopes))
+    needed = list(dict.fromkeys([*names, *filters, *within]))
+    found = [pair for pair in view.segments(scopes) if _has_within(pair[1].segment, within)]
     if _any_deleted(view, found, filters):
         from lakebutler.lake.engine import run
 
-        source = relation(snapshot, table, needed, scopes, filters=filters)
+        slots = [slot for place, slot in found if place == 0]
+        above = len(slots) < len(found)
+        source = relation(snapshot, table, needed, scopes, None if above else slots, filters=filters)
         condition, values = _condition(filters)
+        condition += _range_condition(within)
         wanted = ", ".join(f"f.{quote(name)}" for name in names) or "1"
         sql = f"SELECT {wanted} FROM ({source.sql}) f{condition.replace(' AND ', ' WHERE ', 1)}"
         return shape(run(snapshot, sql, source.tables, values), target)
-    return _undeleted(view, found, names, filters)
+    data = _undeleted(view, found, list(dict.fromkeys([*names, *within])), filters)
+    for name, bounds in within.items():
+        data = data.filter(_fits(data.column(name), bounds))
+    return data.select(names)
+
+
+def _has_within(segment: Segment, within: Mapping[str, Range]) -> bool:
+    """Whether a segment may have rows whose numbers are in ranges, by the least and the greatest."""
+    if not isinstance(segment, FileSegment):
+        return True
+    for name, (low, high) in within.items():
+        least, greatest = segment.bounds(name)
+        if least is None or (low is not None and greatest < low) or (high is not None and least > high):
+            return False
+    return True
+
+
+def _fits(column: pa.ChunkedArray, bounds: Range) -> Any:
+    """Which numbers are in a range."""
+    import pyarrow.compute as pc
+
+    fits = pc.is_valid(column)
+    low, high = bounds
+    if low is not None:
+        fits = pc.and_(fits, pc.greater_equal(column, low))
+    return fits if high is None else pc.and_(fits, pc.less_equal(column, high))
+
+
+def _range_condition(within: Mapping[str, Range]) -> str:
+    """Return ranges as SQL that begins with AND."""
+    text = ""
+    for name, (low, high) in within.items():
+        text += f" AND f.{quote(name)} IS NOT NULL"
+        text += "" if low is None else f" AND f.{quote(name)} >= {int(low)}"
+        text += "" if high is None else f" AND f.{quote(name)} <= {int(high)}"
+    return text
 
 
 def _undeleted(
@@ -352,7 +397,7 @@ def distinct(snapshot: Snapshot, table: str, column: str, where: Mapping[str, An
     filters = _filters(schema, where)
     found = list(view.segments(_scopes(schema, filters)))
     if _any_deleted(view, found, filters):
-        return set(scan(snapshot, table, [column], where).column(0).unique().to_pylist())
+        return set(scan(snapshot, table, [column], where, {}).column(0).unique().to_pylist())
     place = schema.position[column]
     out = {row[place] for row in _filter_rows(schema, view.memory_rows(), filters)}
     for _, slot in found:

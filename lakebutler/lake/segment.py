@@ -31,6 +31,7 @@ Key = tuple[Any, ...]
 Ordered = tuple[tuple[bool, Any], ...]
 _numbers = itertools.count()
 _FEW_VALUES = 100
+_FEW_ROWS = 200_000
 
 
 _PHYSICAL = {
@@ -141,6 +142,7 @@ class FileSegment(Segment):
         self._firsts: dict[int, list[Any]] = {}
         self._cut: dict[int, tuple[Key, Key]] = {}
         self._few: dict[str, frozenset[str] | None] = {}
+        self._bounds: dict[str, tuple[Any, Any]] = {}
 
     def __repr__(self) -> str:
         return f"<FileSegment {self.file.path}, {self.rows} rows>"
@@ -270,7 +272,7 @@ class FileSegment(Segment):
 
         try:
             if group is None:
-                return self.parquet().read(columns=list(columns))
+                return self.parquet().read(columns=list(columns), use_threads=self.rows > _FEW_ROWS)
             return self.parquet().read_row_group(group, columns=list(columns), use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise RepositoryCorruptError(f"{self.file.path} cannot be read: {error}") from None
@@ -333,6 +335,16 @@ class FileSegment(Segment):
                 values = frozenset(found.to_pylist()) if len(found) <= _FEW_VALUES else None
             self._few[name] = values
         return self._few[name]
+
+    def bounds(self, name: str) -> tuple[Any, Any]:
+        """Return the least and the greatest value of a column, `None` if it has none; read once."""
+        found = self._bounds.get(name)
+        if found is None:
+            import pyarrow.compute as pc
+
+            ends = pc.min_max(self.read(None, [name]).column(0)).as_py()
+            found = self._bounds[name] = ends["min"], ends["max"]
+        return found
 
     def ids(self) -> np.ndarray[Any, Any]:
         """Return the first eight bytes of each row's id as one unsigned number."""

@@ -232,6 +232,7 @@ class Snapshot:
         table: str,
         columns: Sequence[str] | None = None,
         where: Mapping[str, Any] | None = None,
+        within: Mapping[str, tuple[int | None, int | None]] | None = None,
     ) -> pa.Table:
         """Return rows, in no particular order.
 
@@ -243,10 +244,13 @@ class Snapshot:
             The columns to return; all by default.
         where : mapping, optional
             A value, or a list of values, that a column must have.
+        within : mapping, optional
+            The least and the greatest number that a column may have, `None` for any;
+            files in which none fits are passed over.
         """
         from lakebutler.lake.relation import scan
 
-        return scan(self, table, columns, where or {})
+        return scan(self, table, columns, where or {}, within or {})
 
     def distinct(self, table: str, column: str, where: Mapping[str, Any] | None = None) -> set[Any]:
         """Return the values that a column has.

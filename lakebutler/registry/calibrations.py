@@ -149,7 +149,7 @@ def _overlapping(
     if not any(scopes.get((name, collection)) for name in names):
         return
     where = {"dataset_type": names, "collection": collection}
-    spans = snapshot.scan(layout.table, columns=("valid_begin", "valid_end"), where=where)
+    spans = snapshot.scan(layout.table, columns=("valid_begin", "valid_end"), where=where, within=_near(span))
     if not spans.filter(_meets(spans, span)).num_rows:
         return  # nothing at all is valid then: no need to compare data IDs
     found = snapshot.match(
@@ -162,6 +162,11 @@ def _overlapping(
     found = found.filter(_meets(found, span))
     columns = (found.column(name).to_pylist() for name in ("_key", "valid_begin", "valid_end"))
     yield from zip(*columns, strict=True)
+
+
+def _near(span: tuple[int, int]) -> dict[str, tuple[int | None, int | None]]:
+    """Bounds of the ranges that have a time in common with one."""
+    return {"valid_begin": (None, span[1] - 1), "valid_end": (span[0] + 1, None)}
 
 
 def _meets(rows: pa.Table, span: tuple[int, int]) -> Any:
@@ -207,7 +212,7 @@ def decertify(
     span = _span(timespan, "decertify datasets")
     layout = dataset_layout(dataset_type.dimensions)
     change.touch(layout.table, (dataset_type.name, collection))
-    rows = _certified(snapshot, layout, collection, dataset_type, data_ids)
+    rows = _certified(snapshot, layout, collection, dataset_type, data_ids, span)
     rows = rows.filter(_meets(rows, span))
     if not rows.num_rows:
         return None
@@ -236,8 +241,9 @@ def _certified(
     collection: str,
     dataset_type: DatasetType,
     data_ids: Iterable[DataCoordinate] | None,
+    span: tuple[int, int],
 ) -> pa.Table:
-    """Rows of the memberships of a type, or of some data IDs of it."""
+    """Rows of the memberships of a type that are valid in a range, or of some data IDs of it."""
     import pyarrow as pa
 
     schema = layout.schema.arrow
@@ -245,7 +251,7 @@ def _certified(
         return schema.empty_table()
     where = {"dataset_type": dataset_type.name, "collection": collection}
     if data_ids is None:
-        return snapshot.scan(layout.table, where=where)
+        return snapshot.scan(layout.table, where=where, within=_near(span))
     wanted = [d.required_values for d in dict.fromkeys(data_ids)]
     columns: dict[str, list[Any]] = {
         "dataset_type": [dataset_type.name] * len(wanted),

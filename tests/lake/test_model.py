@@ -133,6 +133,17 @@ def check(snapshot: Snapshot, model: Model, *, engine: bool = False) -> None:
         wanted = [row for row in model.rows if all(row[i] in values for i, values in tests)]
         found = snapshot.scan("t", None, where)
         assert ordered(list(zip(*found.to_pydict().values(), strict=True))) == ordered(wanted)
+    for low, high in ((0, 2), (None, 1), (2, None)):
+        found = snapshot.scan("t", ("id", "number"), {"run": "r1"}, {"number": (low, high)})
+        wanted_rows = [
+            (r[3], r[2])
+            for r in model.rows
+            if r[1] == "r1"
+            and r[2] is not None
+            and (low is None or r[2] >= low)
+            and (high is None or r[2] <= high)
+        ]
+        assert ordered(list(zip(*found.to_pydict().values(), strict=True))) == ordered(wanted_rows)
     if engine:
         check_match(snapshot, model)
 

@@ -196,3 +196,40 @@ def test_leading_values_alone_are_those_of_the_whole_rows(tmp_path: Path) -> Non
             found = [("x", n, uuid.UUID(int=n << 64), f"v{n}")[:width] for n in there]
             assert snapshot.find("t", ("a", "b"), ("x", 7), width) == found
             assert snapshot.find("t", ("id",), (uuid.UUID(int=7 << 64),), width) == found
+
+
+def test_files_whose_numbers_are_all_outside_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = fresh(tmp_path / "repo")
+    for visit in (10, 20, 30):
+        change = Change()
+        change.append_table(NAME, bulk([row(visit, detector) for detector in range(3)]))
+        lake.commit(lambda _, change=change: change, op="add")
+    read: list[str] = []
+    original = FileSegment.read
+
+    def noted(self: FileSegment, group: int | None, columns: Sequence[str]) -> Any:
+        read.append(self.file.path)
+        return original(self, group, columns)
+
+    for delete in (False, True):
+        if delete:  # now it is the engine that reads
+            change = Change()
+            change.delete(NAME, ("visit", "detector"), [(20, 1)])
+            lake.commit(lambda _, change=change: change, op="delete")
+        snapshot = lake.snapshot()
+        for low, high, visits in (
+            (10, 10, [10] * 3),
+            (11, 19, []),
+            (20, None, [20] * (2 if delete else 3) + [30] * 3),
+            (None, 20, [10] * 3 + [20] * (2 if delete else 3)),
+            (31, None, []),
+            (None, 9, []),
+        ):
+            found = snapshot.scan(NAME, ["visit"], {"collection": "run"}, {"visit": (low, high)})
+            assert sorted(found.column("visit").to_pylist()) == visits
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSegment, "read", noted)
+        assert lake.snapshot().scan(NAME, ["path"], None, {"visit": (40, 50)}).num_rows == 0
+        assert read == []  # the least and the greatest are known from before
