@@ -288,8 +288,9 @@ class DimensionRecordTable(Sequence[DimensionRecord]):
         self._table = pa.concat_tables([self._table, *(part.cast(schema) for part in parts)])
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """Return a column by the name of a dimension, or of a field of the records."""
-        return self._table.column(name)
+        """Return a column by the name of a dimension, or of a field of the records such as ``id``."""
+        own = {field: dimension for dimension, field in self._element.RecordClass.layout.aliases.items()}
+        return self._table.column(own.get(name, name))
 
     def to_arrow(self) -> pa.Table:
         """Return the table; its metadata says whose records they are."""

@@ -10,7 +10,15 @@ import os
 import sys
 
 import astropy.time
-from lsst.daf.butler import Butler, CollectionType, DatasetType, Timespan
+from lsst.daf.butler import (
+    Butler,
+    ButlerMetrics,
+    CollectionType,
+    DatasetType,
+    DimensionRecordSet,
+    DimensionRecordTable,
+    Timespan,
+)
 
 # fmt: on
 
@@ -225,3 +233,42 @@ print(
     "the same", all(same), len(same), copy.get("bias", instrument="Cam", detector=1, collections="u/me/first")
 )
 print("collections", sorted(copy.collections.query("*")))
+
+# ---------------------------------------------------------------- transfer, pages, summaries, other openings
+Butler.makeRepo(root + "-second", standalone=True)
+second = Butler.from_config(root + "-second", writeable=True, searchPaths=[root])
+notes = reader.query_datasets("note", with_dimension_records=True)
+refused("MissingDatasetTypeError", lambda: second.transfer_from(reader, notes, transfer="copy"))
+wanted = {"transfer": "copy", "register_dataset_types": True, "transfer_dimensions": True}
+print(
+    "dry",
+    len(second.transfer_from(reader, notes, dry_run=True, **wanted)),
+    list(second.collections.query("*")),
+)
+print("transferred", show(second.transfer_from(reader, notes, **wanted)))
+second.transfer_from(reader, notes, **wanted)
+print("again", len(second.query_datasets("note", "u/me/first")))
+with second.query() as query:
+    exposures = query.dimension_records("exposure")
+    pages = [list(page) for page in exposures.iter_set_pages()]
+    print("sets", sorted(record.obs_id for page in pages for record in page))
+    pages = [list(page) for page in exposures.iter_table_pages()]
+    print("tables", sorted(record.id for page in pages for record in page))
+records = DimensionRecordSet("exposure", [ref.dataId.records["exposure"] for ref in notes], universe=universe)
+some = records.find(notes[0].dataId.subset(["exposure"]))
+print(
+    "set", len(records), some in records, records.difference(records) == DimensionRecordSet(some.definition)
+)
+table = DimensionRecordTable("exposure", sorted(records, key=lambda r: r.id), universe=universe)
+print("table", len(table), table[1].seq_num, table.column("id").to_pylist(), len(table[1:]))
+summary = second.registry.getCollectionSummary("u/me/first")
+reasons = []
+print("fits", summary.is_compatible_with(note, {"instrument": {"Cam"}}, reasons), reasons)
+print(
+    "fits not", summary.is_compatible_with(bias, {}, reasons, "u/me/first"), len(reasons), summary.governors
+)
+bare = Butler.from_config(root + "-second", collections="u/me/first", without_datastore=True)
+print("bare", show(bare.query_datasets("note", where="detector = 0 AND exposure = 101", instrument="Cam")))
+metrics = ButlerMetrics()
+measured = Butler.from_config(root + "-second", collections="u/me/first", metrics=metrics)
+print("measured", measured.get("note", exposure=101, detector=1), metrics.n_get, metrics.n_put)

@@ -91,7 +91,7 @@ def test_a_table_gives_its_records_back() -> None:
     with pytest.raises(IndexError):
         table[4]
     table.extend(detectors(9))
-    assert table.column("detector").to_pylist() == [5, 6, 7, 8, 9]
+    assert table.column("detector").to_pylist() == table.column("id").to_pylist() == [5, 6, 7, 8, 9]
     again = DimensionRecordTable(table=table.to_arrow(), universe=UNIVERSE)
     assert again.element is DETECTOR
     assert list(again) == list(table)

@@ -224,7 +224,7 @@ def _with_children(butler: Butler, names: list[str]) -> list[str]:
     help="Add the dimension records that the zip has.",
 )
 @click.option("--skip-existing", is_flag=True, help="Pass over datasets that are there already.")
-@click.option("--dry-run", is_flag=True, help="Only check.")
+@click.option("--dry-run/--no-dry-run", help="Only check.")
 @message_option
 @pass_session
 def ingest_zip(
@@ -268,7 +268,7 @@ def ingest_zip(
     show_default=True,
     help="Add dimension records that are missing in DEST.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be transferred.")
+@click.option("--dry-run/--no-dry-run", help="Only say what would be transferred.")
 @message_option
 @pass_session
 @click.pass_context
