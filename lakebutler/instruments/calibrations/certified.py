@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lakebutler.butler.bulk import find_files
@@ -67,7 +68,7 @@ class CertifiedCameras:
                     f"the {CAMERA_TYPE} in run {ref.run!r} is registered without a file"
                 )
             if row.formatter == CAMERA_TYPE:
-                cameras[ref.id] = butler.get(ref)
+                cameras[ref.id] = replace(butler.get(ref), source=f"{CAMERA_TYPE} in run {ref.run}")
             else:
                 self.notes.append(
                     f"the {CAMERA_TYPE} in run {ref.run} is of another kind ({row.formatter}): not used"

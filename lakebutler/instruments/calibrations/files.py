@@ -31,7 +31,8 @@ __all__ = ["CuratedFile", "find_curated", "parse_date"]
 
 _FORMATTERS = {".ecsv": "ecsv", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 _DATE = re.compile(
-    r"(\d{4})(-?)(\d{2})\2(\d{2})(?:[Tt ](\d{2})(?:(:?)(\d{2})(?:\6(\d{2})(\.\d{1,9})?)?)?(?:[Zz]|\+00:?00)?)?",
+    r"(\d{4})(-?)(\d{2})\2(\d{2})"
+    r"(?:[Tt ](\d{2})(?:(:?)(\d{2})(?:\6(\d{2})(\.\d{1,9})?)?)?(?:[Zz]|\+00:?00)?)?",
     re.ASCII,
 )
 _YEARS = range(1970, 2100)

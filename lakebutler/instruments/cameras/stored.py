@@ -134,18 +134,23 @@ class CameraFormatter(Formatter):
         self, source: Source, component: str | None = None, parameters: Mapping[str, Any] | None = None
     ) -> Any:
         """Read plain values and check every one of them."""
-        from lakebutler.instruments.cameras.reader import parse_geometry
-
         self.check_request(component, parameters)
-        facts = json.loads(source.read())
-        try:
-            return parse_geometry(facts, source="camera")
-        except InstrumentError as err:
-            raise FileFormatError(err.message, hint=err.hint) from err
+        return _camera(json.loads(source.read()))
 
     def write(self, obj: Any, file: BinaryIO) -> None:
-        """Write the geometry; what the camera says about files is left out."""
+        """Write the geometry, if it can be read back; what the camera says about files is left out."""
         if not isinstance(obj, Camera):
             raise FileFormatError(f"this format holds a Camera, not {type(obj).__name__}")
-        text = json.dumps(geometry_to_facts(obj), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(geometry_to_facts(obj), ensure_ascii=False, separators=(",", ":"))
+        if _camera(json.loads(text)) != geometry_of(obj):
+            raise FileFormatError(f"camera {obj.name} has values that this format cannot hold")
         file.write(text.encode())
+
+
+def _camera(facts: Any) -> Camera:
+    from lakebutler.instruments.cameras.reader import parse_geometry
+
+    try:
+        return parse_geometry(facts, source="camera")
+    except InstrumentError as err:
+        raise FileFormatError(err.message, hint=err.hint) from err

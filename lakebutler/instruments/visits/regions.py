@@ -213,7 +213,10 @@ class Footprints:
 
 
 def _hull(vertices: Floats) -> bytes:
-    return bytes(convex_hull(vertices.reshape(-1, 3)).encode())
+    try:
+        return bytes(convex_hull(vertices.reshape(-1, 3)).encode())
+    except (RuntimeError, ValueError) as err:  # of lsst-sphgeom
+        raise InstrumentError(f"the corners of the detectors make no region on the sky: {err}") from err
 
 
 def _turns(quads: Floats) -> Floats:

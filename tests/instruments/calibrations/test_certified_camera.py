@@ -15,7 +15,7 @@ from astropy.time import Time
 
 from lakebutler import Butler, DatasetType
 from lakebutler.collections.collection import CollectionType
-from lakebutler.errors import FileFormatError, InvalidQueryError
+from lakebutler.errors import FileFormatError, InstrumentError, InvalidQueryError
 from lakebutler.formatters.factory import get_formatter
 from lakebutler.formatters.formatter import Source
 from lakebutler.instruments import Camera, camera_names, define_visits, load_camera
@@ -97,6 +97,12 @@ def test_a_damaged_camera_is_one_line(change: Callable[[Any], Any], words: str) 
 def test_only_a_camera_is_written() -> None:
     with pytest.raises(FileFormatError, match="not dict"):
         get_formatter("camera").write({}, io.BytesIO())
+    for factor, words in ((0.0, "begin with 0 and a scale"), (float("nan"), "no finite number")):
+        with pytest.raises(FileFormatError, match=words):
+            get_formatter("camera").write(scaled(load_camera("DECam"), factor), io.BytesIO())
+    named = replace(load_camera("DECam"), title=5)  # type: ignore[arg-type]
+    with pytest.raises(FileFormatError, match="cannot hold"):
+        get_formatter("camera").write(named, io.BytesIO())
 
 
 def test_validity_of_the_camera(repository_with: Callable[..., Butler]) -> None:
@@ -198,6 +204,16 @@ def test_a_camera_of_another_kind_is_named_and_not_used(exposed: Butler, tmp_pat
     report = define_visits(exposed, "DECam", collections=["DECam/raw/all", "theirs"])
     assert report.notes == ("the camera in run theirs is of another kind (json): not used",)
     assert off_by(exposed, 1, load_camera("DECam")) < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("factor", [1e-300, 1e300])
+def test_a_camera_that_is_none_on_the_sky_is_one_line(exposed: Butler, factor: float) -> None:
+    write_curated_calibrations(exposed, scaled(load_camera("DECam"), factor))
+    with pytest.raises(InstrumentError, match=r"camera in run DECam/calib|no region on the sky") as caught:
+        define_visits(exposed, "DECam", collections=["DECam/raw/all", "DECam/calib"])
+    assert "\n" not in caught.value.message
+    assert not exposed.query_dimension_records("visit", instrument="DECam", explain=False)
 
 
 def test_a_damaged_camera_stops_define_visits(exposed: Butler, tmp_path: Path) -> None:
