@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lakebutler.datasets.delegate import StorageClassDelegate
 from lakebutler.datasets.storage_class import StorageClass, StorageClassFactory
 from lakebutler.datastore.lookup import Overrides
-from lakebutler.datastore.read import Plan, describe, make_plan
+from lakebutler.datastore.read import Plan, describe, make_plan, take_component
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import (
+    ButlerError,
     FileFormatError,
     RepositoryFormatError,
     StorageClassError,
@@ -229,9 +231,18 @@ class CompositeReader:
                 continue
             mine = _understood(record, rest)
             used.update(mine)
-            parts[name] = self._read(record, self._plan(record, None, None), mine or None)
+            parts[name] = self._read(record, self._as_written(name, record), mine or None)
         delegate = self._written.delegate()
-        obj = delegate.assemble(parts)
+        try:
+            obj = delegate.assemble(parts)
+        except ButlerError:
+            raise
+        except Exception as exc:  # whatever the constructor of a stranger's type raises
+            reason = " ".join(str(exc).split())[:300] or type(exc).__name__
+            raise FileFormatError(
+                f"{describe(self._ref)}: its parts make no {self._written.pytype_name}: {reason}",
+                hint=f"read a component: {', '.join(parts)}",
+            ) from exc
         left = {key: value for key, value in rest.items() if key not in used}
         return delegate.handleParameters(obj, left) if left else obj
 
@@ -254,10 +265,10 @@ class CompositeReader:
         elif name in self._written.components:
             return None  # the composite had none
         elif name in self._written.derivedComponents:
-            found = delegate.getComponent(self._whole(parameters), name)
+            found = take_component(delegate, self._whole(parameters), name)
         else:
-            whole = own.coerce(self._whole(parameters))
-            found = own.delegate().getComponent(whole, name) if own.has_delegate else getattr(whole, name)
+            theirs = own.delegate() if own.has_delegate else StorageClassDelegate(own)
+            found = take_component(theirs, own.coerce(self._whole(parameters)), name)
         return None if found is None else target.coerce(found)
 
     def _alone(
@@ -266,7 +277,8 @@ class CompositeReader:
         """Read the one file of a component."""
         mine = _understood(record, parameters or {})
         left = {key: value for key, value in (parameters or {}).items() if key not in mine}
-        found = self._read(record, self._plan(record, None, None if parameters else target), mine or None)
+        plan = self._as_written(name, record) if parameters else self._plan(record, None, target)
+        found = self._read(record, plan, mine or None)
         if left:
             self._written.validateParameters(left)
             found = self._written.delegate().handleComponentParameters(name, found, left)
@@ -281,6 +293,11 @@ class CompositeReader:
             return self._read(record, self._plan(record, name, target), parameters)
         part = self._alone(base, record, parameters, self._written.component(base))
         return self._written.delegate().deriveComponent(name, base, part)
+
+    def _as_written(self, name: str, record: FileRecord) -> Plan:
+        """How to read a part as what it was written as; if that is not known here, as the component."""
+        known = record.storage_class in StorageClassFactory()
+        return self._plan(record, None, None if known else self._written.component(name))
 
     def _plan(self, record: FileRecord, component: str | None, target: StorageClass | None) -> Plan:
         return make_plan(record, record.storage_class, component, target, self._trust)

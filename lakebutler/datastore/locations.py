@@ -190,7 +190,7 @@ class Locations(ABC):
             return None, {name: self._uri(part) for name, part in parts.items()}
         whole = ref.makeCompositeRef() if ref.isComponent() else ref
         if not self._composites.wants(whole):
-            return external_uri(self._address(self.predict(ref)) + "#predicted"), {}
+            return external_uri(self._address(self.predict(whole)) + "#predicted"), {}
         return None, {
             name: external_uri(self._address(self.predict(whole.makeComponentRef(name))) + "#predicted")
             for name in self._composites.components(whole)

@@ -23,7 +23,7 @@ from lakebutler.errors import (
 from lakebutler.formatters.factory import formatter_class, get_formatter, parse_key
 from lakebutler.formatters.formatter import Formatter, Source
 
-__all__ = ["Plan", "Verifier", "describe", "make_plan", "read_object", "with_provenance"]
+__all__ = ["Plan", "Verifier", "describe", "make_plan", "read_object", "take_component", "with_provenance"]
 
 IN_MEMORY = 32 << 20
 """Local files up to this size, in bytes, are read into memory at once."""
@@ -324,7 +324,7 @@ def _convert(plan: Plan, obj: Any, parameters: Mapping[str, Any]) -> Any:
         if plan.parent.has_delegate:
             delegate = plan.parent.delegate()
             whole = delegate.handleParameters(whole, parameters) if parameters else whole
-            obj = _taken(delegate, whole, plan.part)
+            obj = take_component(delegate, whole, plan.part)
         else:
             obj = whole.get(plan.part) if isinstance(whole, Mapping) else getattr(whole, plan.part, None)
     elif plan.one_way:
@@ -336,7 +336,28 @@ def _convert(plan: Plan, obj: Any, parameters: Mapping[str, Any]) -> Any:
     return plan.target.coerce(obj)
 
 
-def _taken(delegate: StorageClassDelegate, whole: Any, component: str) -> Any:
+def take_component(delegate: StorageClassDelegate, whole: Any, component: str) -> Any:
+    """Take a component out of a composite.
+
+    Parameters
+    ----------
+    delegate : `StorageClassDelegate`
+        That of its storage class.
+    whole : `object`
+        The composite.
+    component : `str`
+        Name of the component.
+
+    Returns
+    -------
+    part : `object`
+        The component.
+
+    Raises
+    ------
+    StorageClassError
+        Raised if it is not to be found.
+    """
     try:
         return delegate.getComponent(whole, component)
     except AttributeError as exc:

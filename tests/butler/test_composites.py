@@ -113,6 +113,16 @@ def test_addresses_are_predicted(here: Butler) -> None:
     }
 
 
+def test_a_component_of_one_file_is_predicted_to_be_in_it(here: Butler) -> None:
+    places = [
+        here.getURI(name, instrument=CAM, exposure=101, detector=0, predict=True)
+        for name in ("raw", "raw.wcs")
+    ]
+    stem = [place.path.rpartition("-")[0] for place in places]
+    assert stem[0] == stem[1]
+    assert stem[0].endswith("raw_Cam1_101_0") or "/raw/" in stem[0]
+
+
 def test_a_part_that_changed_is_noticed(here: Butler) -> None:
     ref, partial = put_both(here)
     place = Path(here.getURIs(ref).componentURIs["rows"].ospath)

@@ -234,6 +234,28 @@ def test_an_unknown_storage_class_is_named(root: Path, ref: Make) -> None:
         store.get(dataset, record)
 
 
+def test_an_unknown_storage_class_of_a_part_is_that_of_the_component(root: Path, ref: Make) -> None:
+    store, dataset = store_with(root, {"CCDData": True}), ref(storage_class="CCDData")
+    record = store.put(image(), dataset)
+    parts = {name: part._replace(storage_class="NoSuchClass") for name, part in (record.parts or {}).items()}
+    other = FileRecord.of_parts(parts, "CCDData")
+    assert (store.get(dataset, other).data == image().data).all()
+    assert store.get(dataset, other, component="mask", parameters={"bbox": (0, 0, 2, 2)}).shape == (2, 2)
+
+
+def test_parts_that_make_no_whole_are_named(root: Path, ref: Make) -> None:
+    store, dataset = store_with(root, {"CCDData": True}), ref(storage_class="CCDData")
+    record = store.put(image(), dataset)
+    parts = dict(record.parts or {})
+    parts["uncertainty"] = parts["mask"]._replace(storage_class="NumpyArray")
+    for broken, word in (
+        ({name: part for name, part in parts.items() if name != "data"}, "pixels"),
+        (parts | {"header": parts["wcs"], "wcs": parts["mask"]}, "NumpyArray|CCDData|WCS"),
+    ):
+        with pytest.raises((FileFormatError, StorageClassError), match=word):
+            store.get(dataset, FileRecord.of_parts(broken, "CCDData"))
+
+
 def test_a_delegate_that_cannot_be_imported_is_a_problem_of_the_configuration(root: Path, ref: Make) -> None:
     FACTORY.addFromConfig(
         {"TestLost": {"inheritsFrom": "StructuredDataDict", "delegate": "no.such.module.Delegate"}}

@@ -322,8 +322,8 @@ class _Reader:
             )
             here = set()
             for one, component, path, formatter, storage_class, size in found:
-                row = rows[one]
-                if row in done:  # another datastore of the chain has it
+                row = rows.get(one)
+                if row is None or row in done:  # of no run, or another datastore of the chain has it
                     continue
                 here.add(row)
                 part = IncomingPart(component, storage_class, kind.made.storageClass_name)
