@@ -242,23 +242,22 @@ class CuratedChanges:
         """Say in what a registered dataset differs from what it should be."""
         if row is None:
             return "it is registered without a file"
-        if isinstance(item.content, Camera):
-            try:
+        try:
+            if isinstance(item.content, Camera):
                 same = self.butler.get(ref) == geometry_of(item.content)
-            except ButlerError as err:
-                return f"another camera cannot be read ({err.message})"
-            return "" if same else "another geometry is there"
-        path = item.content.path
+                return "" if same else "another geometry is there"
+            return "" if self._same_content(item.content.path, ref, row) else "another content is there"
+        except ButlerError as err:
+            return f"what is there cannot be read ({err.message})"
+
+    def _same_content(self, path: Path, ref: DatasetRef, row: FileRow) -> bool:
+        if row.size != path.stat().st_size:
+            return False
+        if row.checksum is not None:
+            return row.checksum == _checksum(path)
         if row.uri == file_uri(str(path.absolute())):
-            return ""
-        if row.size == path.stat().st_size:
-            if row.checksum is None:
-                same = self.butler.get(ref, storageClass="Bytes") == path.read_bytes()
-            else:
-                same = row.checksum == _checksum(path)
-            if same:
-                return ""
-        return "another content is there"
+            return True  # it is this file
+        return bool(self.butler.get(ref, storageClass="Bytes") == path.read_bytes())
 
     def _place(
         self,

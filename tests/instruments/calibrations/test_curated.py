@@ -259,6 +259,23 @@ def test_a_changed_file_is_named_and_nothing_changes(
         assert butler.version == before
 
 
+def test_a_file_left_in_place_that_changes_is_named(
+    tmp_path: Path, repository_with: Callable[..., Butler]
+) -> None:
+    butler = repository_with("HSC")
+    place = defects(tmp_path / "hsc", "1_53", "20130101", DETECTOR=0)
+    write_curated_calibrations(butler, "HSC", tmp_path, transfer="direct")
+    assert not write_curated_calibrations(butler, "HSC", tmp_path).refused
+    place.write_text(place.read_text() + "5 6 1 1\n")
+    (file,) = write_curated_calibrations(butler, "HSC", tmp_path).refused
+    assert "another content is there" in file.reason
+    moved = defects(tmp_path / "x/hsc", "1_53", "20130101", DETECTOR=0)
+    place.unlink()
+    (file,) = write_curated_calibrations(butler, "HSC", tmp_path / "x").refused
+    assert moved.exists()
+    assert "cannot be read" in file.reason
+
+
 def test_a_later_date_ends_the_one_before_when_asked_for(
     tmp_path: Path, repository_with: Callable[..., Butler]
 ) -> None:
