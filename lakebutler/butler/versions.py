@@ -15,7 +15,8 @@ from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import ButlerUserError, DatasetNotFoundError
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
-from lakebutler.lake.tags import Tag, add_tag, delete_tag, tags
+from lakebutler.lake.tagging import add_tag, delete_tag
+from lakebutler.lake.tags import Tag, tags
 from lakebutler.registry.dataset_rows import FILE_COLUMNS
 from lakebutler.registry.schema import DATASET_PREFIX
 

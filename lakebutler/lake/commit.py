@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from lakebutler.errors import (
     CommitConflictError,
@@ -20,15 +20,13 @@ from lakebutler.errors import (
 )
 from lakebutler.lake.change import Change
 from lakebutler.lake.entry import Entry, Header, encode_entry
+from lakebutler.lake.follower import Follower
 from lakebutler.lake.log import boundary, read_entry
 from lakebutler.lake.naming import log_path
 from lakebutler.lake.protocol import conflict
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.lake.state import Head
 from lakebutler.lake.writer import FileWriter, Prepared, prepare
-
-if TYPE_CHECKING:
-    from lakebutler.lake.lake import Lake
 
 __all__ = ["Attempt", "library_version"]
 
@@ -42,7 +40,7 @@ class Attempt:
 
     Parameters
     ----------
-    lake : `Lake`
+    lake : `Follower`
         What to commit to.
     build : callable
         Makes the change.
@@ -54,7 +52,7 @@ class Attempt:
 
     def __init__(
         self,
-        lake: Lake,
+        lake: Follower,
         build: Callable[[Snapshot], Change | None],
         op: str,
         message: str,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from lakebutler.lake.snapshot import Snapshot
+    from lakebutler.lake.tables import Tables
 
 __all__ = ["connect", "lazy", "query", "run", "stream"]
 
@@ -63,7 +63,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def run(
-    snapshot: Snapshot,
+    snapshot: Tables,
     sql: str,
     tables: Mapping[str, pa.Table],
     params: Mapping[str, Any] | Sequence[Any] | None = None,
@@ -72,7 +72,7 @@ def run(
 
     Parameters
     ----------
-    snapshot : `Snapshot`
+    snapshot : `Tables`
         What is read, for messages.
     sql : `str`
         One ``SELECT``.
@@ -91,7 +91,7 @@ def run(
 
 
 def stream(
-    snapshot: Snapshot,
+    snapshot: Tables,
     sql: str,
     tables: Mapping[str, pa.Table],
     params: Mapping[str, Any] | Sequence[Any] | None = None,
@@ -102,7 +102,7 @@ def stream(
 
     Parameters
     ----------
-    snapshot : `Snapshot`
+    snapshot : `Tables`
         What is read, for messages.
     sql : `str`
         One ``SELECT``.
@@ -144,7 +144,7 @@ def _cursor() -> duckdb.DuckDBPyConnection:
         return _inner[0].cursor()
 
 
-def connect(snapshot: Snapshot, tables: Iterable[str] | None = None) -> duckdb.DuckDBPyConnection:
+def connect(snapshot: Tables, tables: Iterable[str] | None = None) -> duckdb.DuckDBPyConnection:
     """Return a connection with a view for each table of a snapshot.
 
     It reads the files of these tables and nothing else, and its configuration is
@@ -153,7 +153,7 @@ def connect(snapshot: Snapshot, tables: Iterable[str] | None = None) -> duckdb.D
 
     Parameters
     ----------
-    snapshot : `Snapshot`
+    snapshot : `Tables`
         Which version.
     tables : iterable of `str`, optional
         Which tables; all by default.
@@ -172,7 +172,7 @@ def connect(snapshot: Snapshot, tables: Iterable[str] | None = None) -> duckdb.D
 
 
 def query(
-    snapshot: Snapshot,
+    snapshot: Tables,
     sql: str,
     params: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
@@ -183,7 +183,7 @@ def query(
 
     Parameters
     ----------
-    snapshot : `Snapshot`
+    snapshot : `Tables`
         Which version.
     sql : `str`
         One statement that reads.
@@ -207,7 +207,7 @@ def query(
 
 
 def lazy(
-    snapshot: Snapshot,
+    snapshot: Tables,
     sql: str,
     params: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
@@ -235,7 +235,7 @@ def lazy(
         return connection.sql(sql, params=params) if params else connection.sql(sql)
 
 
-def _named(snapshot: Snapshot, sql: str, views: Mapping[str, str]) -> list[str]:
+def _named(snapshot: Tables, sql: str, views: Mapping[str, str]) -> list[str]:
     """Return the tables that a statement may speak of."""
     words = {word.casefold() for word in re.findall(r"\w+", " ".join([sql, *views.values()]))}
     if words & {"duckdb_views", "information_schema", "show", "duckdb_tables", "sqlite_master"}:
@@ -255,7 +255,7 @@ def _open() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _views(snapshot: Snapshot, tables: Sequence[str]) -> duckdb.DuckDBPyConnection:
+def _views(snapshot: Tables, tables: Sequence[str]) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     connection = _open()
@@ -292,7 +292,7 @@ def _registered(
             connection.unregister(name)
 
 
-def _in_utc(snapshot: Snapshot, table: str) -> str:
+def _in_utc(snapshot: Tables, table: str) -> str:
     """Select everything, times without a zone: they are UTC, as in ``views.sql``."""
     columns = snapshot.schemas()[table].columns
     names = [quote(column.name) for column in columns if column.type == "timestamp"]
@@ -324,14 +324,14 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         )
 
 
-def _result(connection: duckdb.DuckDBPyConnection, sql: str, params: Any, snapshot: Snapshot) -> pa.Table:
+def _result(connection: duckdb.DuckDBPyConnection, sql: str, params: Any, snapshot: Tables) -> pa.Table:
     with _told(snapshot):
         relation_ = connection.sql(sql, params=params) if params else connection.sql(sql)
         return relation_.to_arrow_table()
 
 
 @contextmanager
-def _told(snapshot: Snapshot) -> Iterator[None]:
+def _told(snapshot: Tables) -> Iterator[None]:
     """Tell what went wrong in terms of the repository."""
     import duckdb
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from lakebutler.errors import RepositoryCorruptError, RepositoryError, SnapshotExpiredError
+from lakebutler.errors import RepositoryError, SnapshotExpiredError
 from lakebutler.lake.checkpoint import LATEST, load_state
 from lakebutler.lake.history import extend_state
 from lakebutler.lake.log import boundary
 from lakebutler.lake.references import layer_files
-from lakebutler.lake.segment import SegmentStore
+from lakebutler.lake.segment import SegmentStore, damaged
 from lakebutler.lake.storage import Storage
 
 __all__ = ["missing_file"]
@@ -37,10 +37,7 @@ def missing_file(storage: Storage, path: str) -> RepositoryError:
                 f"the version that is read is no longer kept in {storage.url}: a vacuum removed {path}",
                 hint="open the repository again; a version that has a tag is kept",
             )
-    return RepositoryCorruptError(
-        f"{path} is missing in {storage.url}",
-        hint="the repository was copied while it was written to, or a file was removed by hand",
-    )
+    return damaged(storage, path)
 
 
 def _needed(storage: Storage, path: str) -> bool:

@@ -3,49 +3,39 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
-from lakebutler.errors import RepositoryCorruptError, RepositoryError, RepositoryExistsError
+from lakebutler.errors import RepositoryError, RepositoryExistsError
 from lakebutler.lake.cache import FileCache
 from lakebutler.lake.change import Change
 from lakebutler.lake.checkpoint import (
-    LATEST,
     last_checkpoint,
-    load_state,
     prune_checkpoints,
     write_checkpoint,
 )
-from lakebutler.lake.entry import Action, Entry, Fold, RemoveFile
+from lakebutler.lake.follower import Follower
 from lakebutler.lake.format import RepositoryFormat, check_writable, make_format, parse_format, read_format
-from lakebutler.lake.history import boot_time, extend_state, find_version, note, resume
-from lakebutler.lake.log import boundary, entries_after, has_versions, read_entry
-from lakebutler.lake.naming import FORMAT, log_path
-from lakebutler.lake.protocol import Footprint, footprint
-from lakebutler.lake.schema import TableSchema
-from lakebutler.lake.segment import SegmentStore
+from lakebutler.lake.history import note, resume
+from lakebutler.lake.log import boundary, has_versions
+from lakebutler.lake.naming import FORMAT
+from lakebutler.lake.protocol import Footprint
 from lakebutler.lake.snapshot import Snapshot
-from lakebutler.lake.state import Head, LakeState
 from lakebutler.lake.storage import Storage
 from lakebutler.lake.tags import tagged_versions
 from lakebutler.lake.together import Together
-from lakebutler.lake.turns import Turns
 from lakebutler.lake.views import View, ViewWriter
 
 __all__ = ["Lake"]
 
-_MOST_FOOTPRINTS = 5000
-_FENCE_SECONDS = 60.0
 _LOCAL_TAIL = 100
 _REMOTE_TAIL = 25
 _TURN = 16
 Views = Callable[[Snapshot], list[View]]
 
 
-class Lake:
+class Lake(Follower):
     """A versioned store of many tables.
 
     Parameters
@@ -63,27 +53,9 @@ class Lake:
     """
 
     def __init__(self, storage: Storage, format: RepositoryFormat, views: Views | None = None) -> None:
-        self.storage = storage
-        self.format = format
-        storage.belongs_to(format.repo_id)
+        super().__init__(storage, format)
         self._view_writer = ViewWriter(storage, views)
-        self._mutex = threading.RLock()
         self._together = Together(self._mutex, self._commit_alone)
-        self._segments = SegmentStore(storage)
-        self._state = LakeState(self._segments)
-        self._footprints: dict[int, tuple[Sequence[Action], Mapping[str, TableSchema]]] = {}
-        self._current: Snapshot | None = None
-        self._looked = boot_time()
-        self._checkpointed = -1
-        self.turns = Turns()
-
-    def __repr__(self) -> str:
-        return f"<Lake {self.storage.url} at version {self._state.head.version}>"
-
-    @property
-    def repo_id(self) -> str:
-        """UUID of the repository."""
-        return self.format.repo_id
 
     # ----------------------------------------------------------- making and opening
 
@@ -160,106 +132,11 @@ class Lake:
         lake._state.origin = None
         return lake
 
-    def _load(self) -> None:
-        """Read the newest checkpoint and the log from there on."""
-        self._state = load_state(self._segments)
-        self._footprints = {}
-        try:
-            extend_state(self._state, self.storage)
-        except RepositoryCorruptError:
-            newest = load_state(self._segments, LATEST)
-            if newest.head.version <= self._state.head.version:
-                raise
-            # The hint named a checkpoint below what was removed from the log.
-            self._state = newest
-            extend_state(self._state, self.storage)
-        self._checkpointed = self._state.base
-        self._looked = boot_time()
-        if self._state.head.version < 0:
-            raise RepositoryCorruptError(
-                f"{self.storage.url} has no {log_path(0)}: its making was broken off",
-                hint="make it again with the same command",
-            )
-
     def close(self) -> None:
         """Let go of open files and memory."""
         with self._mutex:
             self._view_writer.flush()
-            self._segments.close()
-            self.storage.close()
-            self._current = None
-
-    # -------------------------------------------------------------------- reading
-
-    def snapshot(self, refresh: bool = True) -> Snapshot:
-        """Return the newest version.
-
-        Parameters
-        ----------
-        refresh : `bool`, optional
-            Whether to look for versions that others made meanwhile.
-        """
-        with self._mutex:
-            if refresh:
-                self.refresh()
-            if self._current is None or self._current.version != self._state.head.version:
-                self._current = Snapshot(self._state.head, self._state)
-            return self._current
-
-    @property
-    def head(self) -> Head:
-        """The newest version that is known."""
-        return self._state.head
-
-    def refresh(self, lost_to: Entry | None = None) -> None:
-        """Take in the versions that others made meanwhile.
-
-        Parameters
-        ----------
-        lost_to : `Entry`, optional
-            The next version, if it was read already.
-        """
-        now = boot_time()
-        if now - self._looked > _FENCE_SECONDS and boundary(self.storage) > self._state.head.version:
-            self._load()
-        self._looked = now
-        for entry in entries_after(self.storage, self._state.head.version, first=lost_to):
-            self.follow(entry)
-
-    def follow(self, entry: Entry) -> None:
-        """Go on to the next version, which another made."""
-        self.advance(Head(entry.version, entry.txid, entry.sha256, entry.time), self._state.parse(entry))
-        self.turns.others(1)
-
-    def is_void(self, version: int) -> bool:
-        """Whether an entry just made is below what was removed from the log for good.
-
-        That happens to a writer that slept while others worked and cleaned up.
-        """
-        if self.storage.remote and boot_time() - self._looked < _FENCE_SECONDS:
-            return False
-        return boundary(self.storage) >= version
-
-    def reload(self) -> None:
-        """Forget everything and read it again."""
-        self._load()
-        self._state.origin = None
-        self._current = None
-
-    def advance(self, head: Head, actions: Sequence[Action]) -> None:
-        """Go on to a version whose entry is known to be in the log."""
-        self._state.apply(head, actions)
-        for table in {action.table for action in actions if isinstance(action, Fold | RemoveFile)}:
-            self._state.replace_table(self._state.tables[table].renewed(head.version))
-        self._footprints[head.version] = (actions, self._state.schemas)
-        if len(self._footprints) > _MOST_FOOTPRINTS:
-            del self._footprints[next(iter(self._footprints))]
-
-    def footprints_after(self, version: int) -> Iterator[Footprint | None]:
-        """Yield what each version after one did; `None` where that is forgotten."""
-        for number in range(version + 1, self._state.head.version + 1):
-            known = self._footprints.get(number)
-            yield None if known is None else footprint(*known)
+            super().close()
 
     # ------------------------------------------------------------------ committing
 
@@ -346,48 +223,6 @@ class Lake:
     def committed(self, txid: str) -> bool:
         """Say whether a transaction was committed, however its commit ended."""
         return any(entry.txid == txid for entry in self.history())
-
-    # -------------------------------------------------------------------- history
-
-    def history(self, limit: int | None = None) -> Iterator[Entry]:
-        """Yield the entries of the log, newest first.
-
-        Parameters
-        ----------
-        limit : `int`, optional
-            How many at most.
-        """
-        version = self.snapshot().version
-        least = -1 if limit is None else max(-1, version - limit)
-        while version > least:
-            entry = read_entry(self.storage, version)
-            if entry is None:
-                return
-            yield entry
-            version -= 1
-
-    def as_of(self, when: int | str | datetime) -> Snapshot:
-        """Return a version of the past.
-
-        Parameters
-        ----------
-        when : `int`, `str` or `datetime.datetime`
-            A version, the name of a tag (state of kind ``tag``), or a time; as text
-            a time is written as in ISO 8601, UTC unless it says otherwise.
-
-        Raises
-        ------
-        lakebutler.errors.SnapshotNotFoundError
-            Raised if there is none.
-        """
-        with self._mutex:
-            newest = self.snapshot()
-            version = find_version(self.storage, newest, when)
-            if version == newest.version:
-                return newest
-            state = load_state(self._segments, version)
-            extend_state(state, self.storage, version)
-            return Snapshot(state.head, state)
 
     # ----------------------------------------------------------------- maintenance
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.errors import RepositoryCorruptError
+from lakebutler.errors import RepositoryCorruptError, RepositoryError
 from lakebutler.lake.entry import DataFile, decode_rows
 from lakebutler.lake.group import ByteCache, SortedKeys, flat, getters, is_constant
 from lakebutler.lake.schema import TableSchema
@@ -51,6 +51,22 @@ def _stored_as(schema: pq.ParquetSchema) -> list[tuple[str, bool]]:
     return [(c.physical_type, c.logical_type.type == "STRING") for c in columns]
 
 
+def damaged(storage: Storage, path: str) -> RepositoryError:
+    """Make the error for a data file that should be there.
+
+    Parameters
+    ----------
+    storage : `Storage`
+        The repository.
+    path : `str`
+        The file.
+    """
+    return RepositoryCorruptError(
+        f"{path} is missing in {storage.url}",
+        hint="the repository was copied while it was written to, or a file was removed by hand",
+    )
+
+
 class SegmentStore:
     """The files of a repository, opened when needed, and what is kept of them in memory.
 
@@ -58,13 +74,21 @@ class SegmentStore:
     ----------
     storage : `Storage`
         Where the files lie.
+    missing : callable, optional
+        Given the storage and a path, makes the error for a file that is not there.
     key_budget, row_budget : `int`, optional
         Bytes to keep of sort columns and of whole rows.
     """
 
     def __init__(
-        self, storage: Storage, *, key_budget: int = 48 * 2**20, row_budget: int = 64 * 2**20
+        self,
+        storage: Storage,
+        missing: Callable[[Storage, str], RepositoryError] | None = None,
+        *,
+        key_budget: int = 48 * 2**20,
+        row_budget: int = 64 * 2**20,
     ) -> None:
+        self.missing = missing or damaged
         self.number = next(_numbers)
         self.storage = storage
         self.keys = ByteCache(key_budget)
@@ -159,9 +183,7 @@ class FileSegment(Segment):
         try:
             return self._store.storage.fetch(file.path, file.bytes, file.sha256)
         except FileNotFoundError:
-            from lakebutler.lake.expired import missing_file
-
-            raise missing_file(self._store.storage, file.path) from None
+            raise self._store.missing(self._store.storage, file.path) from None
 
     def parquet(self) -> pq.ParquetFile:
         """Return the opened file."""

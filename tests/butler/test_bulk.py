@@ -21,7 +21,7 @@ from lakebutler import (
     FileDataset,
     Timespan,
 )
-from lakebutler.lake import engine, lake, views
+from lakebutler.lake import engine, follower, views
 from lakebutler.lake.storage.local import LocalStorage
 
 FEW = (10, 200)
@@ -55,7 +55,7 @@ class Meter:
             monkeypatch.setattr(LocalStorage, name, self._counted(getattr(LocalStorage, name), "_requests"))
         monkeypatch.setattr(engine, "_cursor", self._counted(engine._cursor, "_queries"))
         # What goes by the clock would be a request more or less: is the log vacuumed, is views.sql old?
-        monkeypatch.setattr(lake, "_FENCE_SECONDS", math.inf)
+        monkeypatch.setattr(follower, "_FENCE_SECONDS", math.inf)
         monkeypatch.setattr(views, "_COST_SHARE", 0)
 
     def _counted(self, method: Callable[..., Any], what: str) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from lakebutler.lake.lake import Lake
 from lakebutler.lake.references import data_files, find_references
 from lakebutler.lake.restore import restoring
 from lakebutler.lake.storage import FileInfo, Storage, open_storage
-from lakebutler.lake.tags import add_tag
+from lakebutler.lake.tagging import add_tag
 from lakebutler.lake.vacuum import expire, find_expiry, orphans, remove_orphans
 from lakebutler.lake.verify import verify_registry
 from tests.fault.faulty import Crash

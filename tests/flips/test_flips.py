@@ -30,7 +30,7 @@ CASES = ("registry", "lake")
 
 def make_registry(root: Path) -> Path:
     """Rows in entries and in files, deletes in both, a compaction, a checkpoint, entries after it, a tag."""
-    from lakebutler.lake.tags import add_tag
+    from lakebutler.lake.tagging import add_tag
 
     lake = fresh(root)
     add(lake, [row(1), row(2)])

@@ -15,7 +15,7 @@ from lakebutler.lake.lake import Lake
 from lakebutler.lake.naming import CHECKPOINT, DATA, LOG, log_path
 from lakebutler.lake.references import find_references
 from lakebutler.lake.storage import open_storage
-from lakebutler.lake.tags import add_tag
+from lakebutler.lake.tagging import add_tag
 from lakebutler.lake.vacuum import check_window, expire, find_expiry, orphans, remove_orphans, strays
 from lakebutler.lake.verify import verify_registry
 from tests.lake.helpers import DATASET, NAME, SMALL, add, bulk, commit, everything, fresh, reopened, row

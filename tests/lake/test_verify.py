@@ -13,7 +13,7 @@ import pytest
 from lakebutler.errors import NotARepositoryError
 from lakebutler.lake.naming import CHECKPOINT, DATA, LAST, log_path, seal
 from lakebutler.lake.storage import open_storage
-from lakebutler.lake.tags import add_tag
+from lakebutler.lake.tagging import add_tag
 from lakebutler.lake.verify import RegistryReport, verify_registry
 from tests.lake.helpers import NAME, add, bulk, commit, fresh, row
 from tests.lake.test_versions import scribble

@@ -17,7 +17,8 @@ from lakebutler.lake.diff import ADDED, CHANGED, REMOVED, diff_state, diff_table
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.restore import restoring
 from lakebutler.lake.snapshot import Snapshot
-from lakebutler.lake.tags import add_tag, delete_tag, tags
+from lakebutler.lake.tagging import add_tag, delete_tag
+from lakebutler.lake.tags import tags
 from tests.lake.helpers import DATA_ID, NAME, SMALL, Row, add, bulk, commit, everything, fresh, reopened, row
 
 KEY = (*DATA_ID, "valid_begin", "id")

@@ -24,7 +24,7 @@ import pytest
 
 from lakebutler.errors import StorageUncertainError
 from lakebutler.lake import commit as commit_module
-from lakebutler.lake import lake as lake_module
+from lakebutler.lake import follower
 from lakebutler.lake import turns as turns_module
 from lakebutler.lake import writer as writer_module
 from lakebutler.lake.storage import FileInfo, Storage
@@ -240,5 +240,5 @@ def governed(scheduler: Scheduler) -> Iterator[None]:
         patch.setattr(turns_module, "random", random.Random(f"pauses {scheduler.seed}"))
         patch.setattr(commit_module, "datetime", Clock)
         patch.setattr(writer_module, "datetime", Clock)
-        patch.setattr(lake_module, "boot_time", lambda: scheduler.now)
+        patch.setattr(follower, "boot_time", lambda: scheduler.now)
         yield

@@ -32,6 +32,7 @@ from lakebutler.errors import (
 from lakebutler.lake.checkpoint import load_state, write_checkpoint
 from lakebutler.lake.container.builder import ContainerBuilder
 from lakebutler.lake.container.reader import check_members
+from lakebutler.lake.expired import missing_file
 from lakebutler.lake.history import extend_state
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.log import boundary
@@ -260,7 +261,7 @@ class _Source:
     def _read_state(self, *, prove: bool) -> tuple[LakeState, bool]:
         """Return the state, and whether it comes from the whole log."""
         version = self.snapshot.version
-        segments = SegmentStore(self.storage)
+        segments = SegmentStore(self.storage, missing_file)
         if prove:
             with suppress(RepositoryError):
                 state = LakeState(segments)
