@@ -266,15 +266,18 @@ def _write(
     shards: Shards, kind: DatasetType, place: str, schema: pa.Schema, watch: Progress
 ) -> list[FileDataset]:
     """Write the shards as Parquet, and say which dataset each is."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     os.mkdir(place)
+    # Numbers hardly repeat in a small file: dictionaries of them cost time and space.
+    words = [field.name for field in schema if pa.types.is_string(field.type)] or False
     run, (dimension,) = refcat_run(kind.name), kind.dimensions.required
     written = []
     watch.start("writing", len(shards))
     for pixel, rows in shards:
         path = os.path.join(place, f"{pixel}.parquet")
-        pq.write_table(rows.cast(schema), path, compression="zstd")
+        pq.write_table(rows.cast(schema), path, compression="zstd", use_dictionary=words)
         data_id = DataCoordinate.standardize({dimension: pixel}, dimensions=kind.dimensions)
         written.append(FileDataset(path, DatasetRef(kind, data_id, run)))
         watch.advance()

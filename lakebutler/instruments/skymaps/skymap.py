@@ -366,11 +366,18 @@ class SkyMap:
         found: list[int] = np.flatnonzero(angle <= self.places.radius_deg + radius_deg + 1e-6).tolist()
         return found
 
-    def _ring_tracts(self, ra_deg: Floats, dec_deg: Floats) -> NDArray[np.int64]:
+    @cached_property
+    def _rings(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many tracts each ring has, and which is its first."""
         import numpy as np
 
         sizes = np.array(ring_sizes(self.definition.own["numRings"]))
-        first = 1 + np.cumsum(sizes) - sizes
+        return sizes, 1 + np.cumsum(sizes) - sizes
+
+    def _ring_tracts(self, ra_deg: Floats, dec_deg: Floats) -> NDArray[np.int64]:
+        import numpy as np
+
+        sizes, first = self._rings
         ring = np.floor((dec_deg + 90.0) * (len(sizes) + 1) / 180.0 - 0.5).astype(int)
         known = np.clip(ring, 0, len(sizes) - 1)
         turn = ((ra_deg - self.definition.own["raStart"]) % 360.0) / 360.0
