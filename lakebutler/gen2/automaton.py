@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from lakebutler.gen2.template import SEPARATOR, Template, element_regex
@@ -18,7 +19,14 @@ from lakebutler.gen2.template import SEPARATOR, Template, element_regex
 __all__ = ["Alternative", "Node", "State", "build_tree"]
 
 
-class Alternative(NamedTuple):
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile an expression when it is first needed: of hundreds in a layout few ever are."""
+    return re.compile(pattern)
+
+
+@dataclass(frozen=True, eq=False)
+class Alternative:
     """One template among those that a name is matched against."""
 
     template: Template
@@ -30,8 +38,31 @@ class Alternative(NamedTuple):
     head: str
     """What its names begin with."""
 
-    many: re.Pattern[str] | None
+    lines: str | None
     """Expression for lines of names of this template; `None` where another one may come first."""
+
+    @cached_property
+    def many(self) -> re.Pattern[str] | None:
+        """The expression for lines, compiled."""
+        return None if self.lines is None else _compiled(self.lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """A directory whose name tells something."""
+
+    pattern: str
+    """Expression for its name, after the values that it has to repeat."""
+
+    keys: tuple[str, ...]
+    """What it tells."""
+
+    node: Node
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """The expression, compiled."""
+        return _compiled(self.pattern)
 
 
 @dataclass(eq=False)
@@ -44,11 +75,11 @@ class Node:
         Keys that the path down to here tells.
     constants : `dict` [`str`, `Node`]
         Directories with a fixed name.
-    variables : `list` [`tuple`]
-        Expression, keys that it tells, and node, of the others.
+    variables : `list` [`Variable`]
+        The others.
     exact : `dict` [`str`, `Template`]
         Files with a fixed name.
-    files : `re.Pattern` or `None`
+    pattern : `str` or `None`
         Expression for all other files.
     alternatives : `dict` [`int`, `Alternative`]
         What matched, by the number of the group.
@@ -60,12 +91,17 @@ class Node:
 
     known: tuple[str, ...] = ()
     constants: dict[str, Node] = field(default_factory=dict)
-    variables: list[tuple[re.Pattern[str], tuple[str, ...], Node]] = field(default_factory=list)
+    variables: list[Variable] = field(default_factory=list)
     exact: dict[str, Template] = field(default_factory=dict)
-    files: re.Pattern[str] | None = None
+    pattern: str | None = None
     alternatives: dict[int, Alternative] = field(default_factory=dict)
     used: tuple[int, ...] = ()
     wanted: bool = False
+
+    @cached_property
+    def files(self) -> re.Pattern[str] | None:
+        """The expression for files, compiled."""
+        return None if self.pattern is None else _compiled(self.pattern)
 
     def prefix(self, values: Sequence[str]) -> str:
         """Write the values that names have to repeat, as the expressions want them."""
@@ -98,11 +134,12 @@ class State(NamedTuple):
         child = node.constants.get(name)
         if child is not None and (child.wanted or all_types):
             yield State(child, self.values, child.prefix(self.values))
-        for regex, keys, child in node.variables:
+        for one in node.variables:
+            child = one.node
             if child.wanted or all_types:
-                found = regex.fullmatch(self.prefix + name)
+                found = one.regex.fullmatch(self.prefix + name)
                 if found is not None:
-                    values = self.values + found.groups()[len(node.used) :] if keys else self.values
+                    values = self.values + found.groups()[len(node.used) :] if one.keys else self.values
                     yield State(child, values, child.prefix(values))
 
 
@@ -171,11 +208,11 @@ def _compile(draft: _Draft, patterns: Mapping[str, str], wanted: Mapping[str, bo
             node.constants[element.replace("%%", "%")] = child
             continue
         regex, keys = element_regex(element, known, patterns, is_file=False)
-        variables.append((len(keys), -len(regex), re.compile(prefix + regex), keys, child))
+        variables.append((len(keys), -len(regex), Variable(prefix + regex, keys, child)))
     variables.sort(key=lambda v: v[:2])
-    node.variables = [v[2:] for v in variables]
+    node.variables = [variable for *_, variable in variables]
     _compile_files(node, draft, prefix, patterns)
-    children = [*node.constants.values(), *(child for *_, child in node.variables)]
+    children = [*node.constants.values(), *(variable.node for variable in node.variables)]
     here = [*draft.files, *draft.exact.values()]
     node.wanted = any(wanted[t.dataset_type] for t in here) or any(c.wanted for c in children)
     return node
@@ -192,15 +229,15 @@ def _compile_files(node: Node, draft: _Draft, prefix: str, patterns: Mapping[str
         regex, keys = element_regex(template.elements[-1], known, patterns, is_file=True, tag=f"a{i}_")
         parts.append(f"({regex})")
         at += 1
-        many = None
+        lines = None
         head = template.elements[-1].partition("%")[0]
         if head and all(_apart(template.elements[-1], other) for other in before):
             single, _ = element_regex(template.elements[-1], known, patterns, is_file=True)
-            many = re.compile(f"(?m)^{prefix}{single}$")
+            lines = f"(?m)^{prefix}{single}$"
         before.append(template.elements[-1])
-        node.alternatives[at] = Alternative(template, at, at + len(keys), head, many)
+        node.alternatives[at] = Alternative(template, at, at + len(keys), head, lines)
         at += len(keys)
-    node.files = re.compile(f"{prefix}(?:{'|'.join(parts)})")
+    node.pattern = f"{prefix}(?:{'|'.join(parts)})"
 
 
 def _apart(one: str, other: str) -> bool:

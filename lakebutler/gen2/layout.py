@@ -15,17 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from lakebutler.errors import RepositoryFormatError, known_names
+from lakebutler.gen2.layout_check import SECTIONS, check_layout
 from lakebutler.gen2.safe_yaml import load_yaml
 from lakebutler.gen2.template import Template, parse_template
 
-__all__ = ["SECTIONS", "Layout", "find_layout", "known_mappers", "with_policy"]
+__all__ = ["Layout", "find_layout", "known_mappers", "with_policy"]
 
 _OWN = Path(__file__).parent / "layouts"
-SECTIONS = ("exposures", "calibrations", "datasets")
-"""Parts of a layout that have templates."""
-
-_MERGED = ("keys", "filters", "patterns", "runs", "dropped", "constants", "rename", "aliases", "joined")
-_OTHER = ("source", "camera", "mappers", "base", "path_only", "times", "raw", "curated", "storage", "ignored")
+_MERGED = ("keys", "filters", "patterns", "runs", "dropped", "constants", "rename", "joined")
 
 
 @dataclass(frozen=True)
@@ -109,12 +106,7 @@ def _read_own(name: str) -> Mapping[str, Any]:
 
 def _of_user(path: Path, mapper: str | None) -> Layout:
     data = load_yaml(path)
-    if not isinstance(data, dict):
-        raise RepositoryFormatError(f"{path} is no layout: it must be a mapping")
-    unknown = sorted(set(data) - {*_MERGED, *_OTHER, *SECTIONS})
-    if unknown:
-        hint = known_names(str(unknown[0]), [*_MERGED, *_OTHER, *SECTIONS], what="entries")
-        raise RepositoryFormatError(f"{path}: a layout has no entry {unknown[0]!r}", hint=hint)
+    check_layout(data, str(path))
     base = data.get("base")
     if base is None and mapper is not None and data.get("camera") is None:
         known = known_mappers().get(mapper.rpartition(".")[2].lower())

@@ -20,7 +20,8 @@ from lakebutler.gen2.discover import (
     find_gen2,
     find_reruns,
 )
-from lakebutler.gen2.layout import SECTIONS, Layout, find_layout, with_policy
+from lakebutler.gen2.layout import Layout, find_layout, with_policy
+from lakebutler.gen2.layout_check import SECTIONS
 from lakebutler.gen2.options import Options
 from lakebutler.gen2.registry import CalibTable, RawRows, read_calibrations, read_raws
 from lakebutler.gen2.template import Template

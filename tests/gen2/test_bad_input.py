@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from lakebutler import gen2
 from lakebutler.errors import ButlerError, NotARepositoryError, RepositoryFormatError, StorageError
 from lakebutler.gen2.convert import convert_gen2, plan_gen2
+from lakebutler.gen2.layout_check import check_layout
 from lakebutler.gen2.options import Options
+from lakebutler.gen2.safe_yaml import load_yaml
 
 HSC = "lsst.obs.hsc.HscMapper"
 RAW = "F/2013-06-17/00533/HSC-R/HSC-0903334-005.fits"
@@ -111,6 +114,47 @@ def test_layouts_that_are_wrong(tmp_path: Path, text: str) -> None:
     with pytest.raises(ButlerError) as caught:
         plan_gen2(tmp_path, Options(layout=str(own)))
     assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize(
+    ("entry", "values"),
+    [
+        ("keys", ["5", "{visit: 5}", "{visit: moon}", "{[1]: visit}"]),
+        ("filters", ["{tract: 5}", "{types: [5]}", "{moon: band}"]),
+        ("patterns", ["{ccd: '('}", "{ccd: '(a)b'}", "{ccd: 5}"]),
+        ("runs", ["{raw: {}}", "{raw: 5.5}"]),
+        ("constants", ["{visit: 5}", "{detector: x}", "{band: 1}"]),
+        ("rename", ["{raw: null}", "[raw]"]),
+        ("joined", ["{detector: 5}", "{moon: x}"]),
+        ("mappers", ["5", "x", "[[1]]"]),
+        ("path_only", ["5", "null", "[1]"]),
+        ("times", ["mars", "[tai]"]),
+        ("curated", ["5", "[5]", "[[1]]"]),
+        ("ignored", ["null", "[[1]]"]),
+        (
+            "storage",
+            ["5", "{types: 5}", "{types: [5]}", "{endings: {.fits: x}}", "{moon: {}}"],
+        ),
+        ("exposures", ["5", "{raw: [x]}", "{raw: {template: 5}}"]),
+        ("moon", ["5"]),
+    ],
+)
+def test_entries_of_a_layout_that_are_of_the_wrong_kind(
+    tmp_path: Path, entry: str, values: list[str]
+) -> None:
+    (tmp_path / "_mapper").write_text(HSC)
+    own = tmp_path / "own.yaml"
+    for value in values:
+        own.write_text(f"base: hsc\n{entry}: {value}\n")
+        with pytest.raises(RepositoryFormatError) as caught:
+            plan_gen2(tmp_path, Options(layout=str(own)))
+        assert str(own) in caught.value.message
+        assert entry in str(caught.value)
+
+
+def test_our_own_layouts_are_right() -> None:
+    for path in sorted(Path(gen2.__file__).parent.glob("layouts/*.yaml")):
+        check_layout(load_yaml(path), path.name)
 
 
 def test_a_template_of_two_types_is_taken_for_one_and_told(

@@ -150,8 +150,10 @@ def match(text: str, path: str, **patterns: str) -> dict[str, str] | None:
         found = state.node.files.fullmatch(state.prefix + name) if state.node.files else None
         if found is not None:
             assert found.lastindex is not None
-            _, first, last, *_ = state.node.alternatives[found.lastindex]
-            return dict(zip(template.keys, (*state.values, *found.groups()[first:last]), strict=True))
+            one = state.node.alternatives[found.lastindex]
+            return dict(
+                zip(template.keys, (*state.values, *found.groups()[one.first : one.last]), strict=True)
+            )
     return None
 
 
