@@ -23,33 +23,64 @@ from lakebutler import (
     MissingDatasetTypeError,
     RepositoryFormatError,
     StorageError,
+    Timespan,
 )
 from tests.butler.conftest import RUN, copy_repository
-from tests.butler.world import CAM, Place, refused
+from tests.butler.world import CAM, Place, instant, note_id, refused
 
 pytestmark = pytest.mark.s3
 
 COUNT = 4
+WAYS = [("disk", "s3"), ("s3", "disk"), ("s3", "s3")]
+"""From where to where; from disk to disk is what the other tests do."""
+
+
+def empty_place(request: pytest.FixtureRequest, kind: str, local: Path) -> Place:
+    if kind == "disk":
+        return Place(str(local))
+    root = request.getfixturevalue("s3_server").root()
+    return Place(root.url, root.storage_options)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """From where to where a test goes; what leaves no trace does so at either kind of target."""
+    if "way" in metafunc.fixturenames:
+        ways = WAYS[:2] if metafunc.function.__name__.endswith("no_trace") else WAYS
+        metafunc.parametrize("way", ways, ids="-to-".join)
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, way: tuple[str, str], tmp_path: Path) -> Place:
+    """Where ``butler`` is."""
+    return empty_place(request, way[0], tmp_path / "repo")
 
 
 @pytest.fixture
 def biases(butler: Butler) -> list[DatasetRef]:
-    """Datasets of the repository at ``place``, all but one of them tagged."""
+    """Datasets of the repository at ``place``, all but one of them tagged, and valid for a time."""
     refs = [butler.put({"level": d}, "bias", instrument=CAM, detector=d) for d in range(COUNT)]
     butler.collections.register("tag", CollectionType.TAGGED)
     butler.registry.associate("tag", refs[1:])
+    butler.collections.register("calib", CollectionType.CALIBRATION)
+    butler.registry.certify("calib", refs[:2], Timespan(instant("2025-01-01"), None))
     return refs
 
 
 @pytest.fixture
+def empty(request: pytest.FixtureRequest, way: tuple[str, str], tmp_path: Path) -> Iterator[Butler]:
+    """A repository with nothing in it, where datasets go."""
+    found = empty_place(request, way[1], tmp_path / "empty")
+    found.make()
+    with found.open(writeable=True) as butler:
+        yield butler
+
+
+@pytest.fixture
 def other(
-    request: pytest.FixtureRequest, place: Place, tmp_path: Path, observatory: Path
+    request: pytest.FixtureRequest, way: tuple[str, str], tmp_path: Path, observatory: Path
 ) -> Iterator[tuple[Place, Butler]]:
-    """Another repository of the same observatory: on S3 if ``place`` is local, and the other way."""
-    found = Place(str(tmp_path / "other"))
-    if not place.remote:
-        root = request.getfixturevalue("s3_server").root()
-        found = Place(root.url, root.storage_options)
+    """Another repository of the same observatory, where datasets go."""
+    found = empty_place(request, way[1], tmp_path / "other")
     copy_repository(observatory, found)
     with found.open(writeable=True) as butler:
         yield found, butler
@@ -66,12 +97,15 @@ def test_what_is_exported_at_one_place_is_imported_at_another(
     with butler.export(directory=tmp_path / "out", format=format, transfer="copy") as context:
         context.saveDatasets(biases)
         context.saveCollection("tag")
+        context.saveCollection("calib")
     there = other[1]
     for _ in range(2):  # the second time, all is there
         there.import_(directory=tmp_path / "out", format=format, transfer="copy")
         version = there.version
     assert there.version == version
     assert set(there.query_datasets("bias", "tag")) == set(biases[1:])
+    spans = {a.ref: a.timespan for a in there.registry.queryDatasetAssociations("bias", "calib")}
+    assert spans == dict.fromkeys(biases[:2], Timespan(instant("2025-01-01"), None))
     assert levels(there, biases) == list(range(COUNT))
     assert len(other[0].files()) == COUNT
 
@@ -85,6 +119,21 @@ def test_datasets_travel_between_places_once(
     assert there.transfer_from(butler, biases, transfer="copy") == []
     assert other[0].tree() == before
     assert levels(there, biases) == list(range(COUNT))
+
+
+def test_an_empty_repository_gets_all_that_datasets_need(
+    butler: Butler, biases: list[DatasetRef], empty: Butler, tmp_path: Path
+) -> None:
+    note = butler.put({"level": 7}, "note", note_id(101, 0))
+    with butler.export(directory=tmp_path / "out", transfer="copy") as context:
+        context.saveDatasets(biases[:2])
+    empty.import_(directory=tmp_path / "out", transfer="copy")
+    more = empty.transfer_from(butler, [note], register_dataset_types=True, transfer_dimensions=True)
+    assert more == [note]
+    made = butler.retrieve_artifacts_zip(biases[2:], tmp_path)
+    empty.ingest_zip(made.ospath, transfer_dimensions=True)
+    assert levels(empty, [*biases, note]) == [*range(COUNT), 7]
+    assert empty.query_dimension_records("exposure", instrument=CAM)[0].day_obs == 20250101
 
 
 def test_a_zip_made_at_one_place_is_unpacked_at_another(
@@ -105,6 +154,7 @@ def damaged_export(butler: Butler, refs: list[DatasetRef], out: Path) -> Path:
 EXPORTS: list[tuple[str, str, str, type[ButlerError]]] = [
     ("of a newer version", "version: 1.0.2", "version: 9.0.0", RepositoryFormatError),
     ("that is no YAML", "description: Butler", "description: [Butler", RepositoryFormatError),
+    ("that is another thing", "data:", "DATA:", RepositoryFormatError),
     ("that leads elsewhere", "path: ", "path: ../", ExternalFileError),
 ]
 
@@ -158,6 +208,12 @@ def test_a_transfer_that_is_wrong_leaves_no_trace(
         other[1].transfer_from(butler, biases, transfer="copy")
 
 
+def test_a_file_that_is_no_zip_leaves_no_trace(other: tuple[Place, Butler], tmp_path: Path) -> None:
+    (tmp_path / "no.zip").write_text("no zip")
+    with refused(*other, FileFormatError):
+        other[1].ingest_zip(tmp_path / "no.zip")
+
+
 @pytest.mark.parametrize("name", ["../out.json", "/tmp/out.json"])
 def test_a_hostile_zip_leaves_no_trace(
     butler: Butler, biases: list[DatasetRef], other: tuple[Place, Butler], tmp_path: Path, name: str
@@ -170,7 +226,7 @@ def test_a_hostile_zip_leaves_no_trace(
     assert not (tmp_path / "out.json").exists()
 
 
-def test_a_file_that_changed_is_not_transferred(
+def test_a_file_that_changed_leaves_no_trace(
     place: Place, butler: Butler, biases: list[DatasetRef], other: tuple[Place, Butler]
 ) -> None:
     if place.remote:
