@@ -109,3 +109,15 @@ def test_what_cannot_be_drawn_is_one_line(
     assert result.code == 2
     assert message in result.err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_raw_of_many_amplifiers_is_put_together(shared_data: Path, tmp_path: Path, seen: Any) -> None:
+    raws = shared_data / "gen3_repos/latiss/raw"
+    succeed("create", tmp_path / "repo")
+    succeed("register-instrument", tmp_path / "repo", "LATISS")
+    succeed("ingest-raws", tmp_path / "repo", raws, "-t", "direct")
+    out = tmp_path / "raw.png"
+    succeed("plot", tmp_path / "repo", "focal-plane", "--exposure", 3018092000065, "-o", out)
+    (((tile,), _),) = seen
+    assert tile.pixels.shape == (500, 509)  # 4000 x 4072, binned by 8
+    assert np.isfinite(tile.pixels).all()

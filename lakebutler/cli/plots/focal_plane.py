@@ -173,14 +173,28 @@ def _pixel_tiles(butler: Butler, camera_name: str, refs: list[DatasetRef], progr
                 ),
             )
         corners = [tuple(map(float, corner)) for corner in detector_corners(detector.placement)]
-        pixels = without_overscan(detector.placement, _pixels(butler.get(ref), ref))
+        pixels = without_overscan(detector.placement, _pixels(butler, ref))
         tiles.append(Tile(detector.name, corners, pixels=binned(pixels)))
         progress.advance()
     progress.finish()
     return tiles
 
 
-def _pixels(image: Any, ref: DatasetRef) -> Any:
+def _pixels(butler: Butler, ref: DatasetRef) -> Any:
+    """The image of a detector; one of several amplifiers is put together as their headers say."""
+    from lakebutler.viz.mosaic import mosaic
+
+    try:
+        image = butler.get(ref)
+    except FileFormatError:
+        try:
+            hdus = butler.get(ref, storageClass="HDUList")
+        except FileFormatError:
+            hdus = []
+        whole = mosaic((hdu.data, hdu.header) for hdu in hdus if getattr(hdu, "is_image", False))
+        if whole is None:
+            raise
+        return whole
     data = getattr(image, "data", image)
     if getattr(data, "ndim", 0) != 2:
         raise FileFormatError(f"{ref.datasetType.name} {ref.dataId} is no image with two axes")
