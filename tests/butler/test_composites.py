@@ -30,6 +30,7 @@ from lakebutler.errors import (
 from tests.butler.composite_world import FULL, PARTIAL, Report, check, make, put_both, report_type
 from tests.butler.world import CAM, Place, refused
 from tests.cli.running import succeed
+from tests.s3server import S3Server
 
 
 @pytest.fixture
@@ -348,6 +349,7 @@ def test_an_export_with_parts_that_make_no_sense_is_refused(here: Butler, tmp_pa
             ("component: rows", 'component: "../x"', "component"),
             ('storage_class: "TestReport"', 'storage_class: "Text"', "no parts"),
             ('    storage_class: "StructuredDataList"\n', "", "storage_class"),
+            ("component: output", "component: summary", "twice"),
         ):
             assert old in good
             (tmp_path / "e.yaml").write_text(good.replace(old, new))
@@ -369,6 +371,29 @@ def test_artifacts_and_zips_have_every_file(butler: Butler, tmp_path: Path) -> N
         target.registry.registerDatasetType(report_type(target))
         target.ingest_zip(archive.ospath, transfer_dimensions=True)
         check(target, refs)
+
+
+@pytest.mark.s3
+def test_parts_that_were_read_are_kept_in_the_cache(
+    s3_server: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = s3_server.root()
+    place = Place(root.url, root.storage_options)
+    with make(place) as butler:
+        refs = put_both(butler)
+    monkeypatch.setenv("DAF_BUTLER_CACHE_DIRECTORY", str(tmp_path / "cache"))
+
+    def kept() -> int:
+        return len([path for path in (tmp_path / "cache").rglob("*") if path.is_file()])
+
+    with place.open() as reader:
+        for _ in range(2):
+            assert reader.get(refs[0].makeComponentRef("rows")) == FULL.rows
+            assert kept() == 1
+        check(reader, refs)
+        assert kept() == 5
 
 
 def test_clones_and_packed_repositories_have_every_file(here: Butler, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from lakebutler.datastore.ingest import Ingested
 from lakebutler.datastore.paths import Allowed, file_uri
 from lakebutler.datastore.records import FileRecord
 from lakebutler.dimensions.coordinate import DataCoordinate
-from lakebutler.errors import ExternalFileError, FileIntegrityError
+from lakebutler.errors import ExternalFileError, FileFormatError, FileIntegrityError
 from lakebutler.registry.dataset_rows import FileRow, uuid_bytes
 from lakebutler.registry.registry import Registry
 from lakebutler.registry.schema import DatasetLayout
@@ -287,25 +287,7 @@ def _bring(target: Target, incoming: Incoming, files: Sequence[IncomingFile], tr
     done = _ingest(repository, given, files, transfer)
     try:
         _compare(files, done)
-        rows: dict[str, list[FileRow | None]] = {
-            layout.table: [None] * table.num_rows for layout, table in bundle.datasets.items()
-        }
-        parts: dict[tuple[str, str, int], dict[str, FileRecord]] = {}
-        for file, record in zip(files, done.records, strict=True):
-            here, found_row = rows[file.layout.table], FileRow._make(record)
-            if found_row.checksum is None and file.checksum is not None:
-                found_row = found_row._replace(checksum=file.checksum)
-            if file.part is not None:
-                found = FileRecord._make(found_row)._replace(storage_class=file.part.storage_class)
-                for row in file.rows:
-                    parts.setdefault((file.layout.table, file.part.composite, row), {})[
-                        file.part.component
-                    ] = found
-                continue
-            for row in file.rows:
-                here[row] = found_row
-        for (name, composite, row), some in parts.items():
-            rows[name][row] = FileRow._make(FileRecord.of_parts(some, composite))
+        rows = _file_rows(bundle, files, done)
         for layout, table in bundle.datasets.items():
             bundle.datasets[layout] = with_files(layout, table, rows[layout.table])
     except BaseException:
@@ -314,6 +296,34 @@ def _bring(target: Target, incoming: Incoming, files: Sequence[IncomingFile], tr
     moves = {record.path or "": original for record, original in zip(done.records, done.moves, strict=False)}
     refs, found_files = _witnesses(bundle, files, rows, types) if done.written else ([], [])
     return Batch(refs, found_files, done.written, moves)
+
+
+def _file_rows(
+    bundle: Bundle, files: Sequence[IncomingFile], done: Ingested
+) -> dict[str, list[FileRow | None]]:
+    """What each row of each table is to say of its file, or of its parts."""
+    rows: dict[str, list[FileRow | None]] = {
+        layout.table: [None] * table.num_rows for layout, table in bundle.datasets.items()
+    }
+    parts: dict[tuple[str, str, int], dict[str, FileRecord]] = {}
+    for file, record in zip(files, done.records, strict=True):
+        table, found = file.layout.table, FileRow._make(record)
+        if found.checksum is None and file.checksum is not None:
+            found = found._replace(checksum=file.checksum)
+        if file.part is None:
+            for row in file.rows:
+                rows[table][row] = found
+            continue
+        one = FileRecord._make(found)._replace(storage_class=file.part.storage_class)
+        for row in file.rows:
+            some = parts.setdefault((table, file.part.composite, row), {})
+            if some.setdefault(file.part.component, one) is not one:
+                raise FileFormatError(f"{file.path}: a dataset has the part {file.part.component!r} twice")
+    for (table, composite, row), some in parts.items():
+        if rows[table][row] is not None:
+            raise FileFormatError("a dataset is both one file and in parts", hint="nothing was added")
+        rows[table][row] = FileRow._make(FileRecord.of_parts(some, composite))
+    return rows
 
 
 def _ingest(
