@@ -144,7 +144,10 @@ def _astropy_units(text: bytes | None) -> dict[str, str]:
 
     if text is None:
         return {}
-    described = meta.get_header_from_yaml(text.decode().split("\n")).get("datatype", ())
+    try:
+        described = meta.get_header_from_yaml(text.decode().split("\n")).get("datatype", ())
+    except meta.YamlParseError:
+        raise ValueError("what astropy noted cannot be read") from None
     return {str(c["name"]): str(c["unit"]) for c in described if c.get("unit")}
 
 

@@ -139,6 +139,8 @@ def ingest_refcat(
     kind = DatasetType(name, (dimension.name,), storage_class, universe=butler.dimensions)
     if "parquet" not in kind.storageClass.formatters:
         raise FileFormatError(f"storage class {storage_class!r} is not kept as Parquet")
+    if scratch is not None and not os.path.isdir(scratch):
+        raise FileFormatError(f"there is no directory {os.fspath(scratch)} for temporary files")
     files = catalogue_files([paths] if isinstance(paths, str | os.PathLike) else paths)
     old = _check_place(butler, kind, update=update)
     with tempfile.TemporaryDirectory(prefix="lakebutler-refcat-", dir=scratch) as place:

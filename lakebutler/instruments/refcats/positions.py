@@ -99,36 +99,45 @@ def find_positions(
     """
     if (ra is None) != (dec is None):
         raise FileFormatError("give the columns of both right ascension and declination, or neither")
-    if ra is None and units is None:
-        noted = _noted(schema)
-        if noted is not None:
-            return noted
-    names = (ra, dec) if ra is not None and dec is not None else _usual_pair(schema, where)
-    found = []
-    for name in names:
-        if name not in schema.names:
-            raise FileFormatError(
-                f"{where}: there is no column {name!r}",
-                hint=known_names(name, schema.names, what="columns"),
-            )
-        field = schema.field(name)
-        if str(field.type) not in ("double", "float"):
-            raise FileFormatError(f"{where}: column {name!r} holds {field.type}, no angles")
-        found.append(units or _unit(field, where))
+    if units is not None and units not in UNITS:
+        raise FileFormatError(f"{units!r} is no unit of positions", hint=f"there are {', '.join(UNITS)}")
+    said: tuple[str | None, str | None] = (units, units)
+    noted = _noted(schema) if ra is None and units is None else None
+    if noted is not None:
+        names, said = noted
+    elif ra is not None and dec is not None:
+        names = (ra, dec)
+    else:
+        names = _usual_pair(schema, where)
+    fields = [_angles(schema, name, where) for name in names]
+    found = [unit or _unit(field, where) for unit, field in zip(said, fields, strict=True)]
     return PositionColumns(names[0], names[1], found[0], found[1])
 
 
-def _noted(schema: pa.Schema) -> PositionColumns | None:
-    """What `PositionColumns.write` has noted, if it is there and sound."""
+def _angles(schema: pa.Schema, name: str, where: str) -> pa.Field:
+    """A column of numbers with a fraction."""
+    places = schema.get_all_field_indices(name)
+    if len(places) > 1:
+        raise FileFormatError(f"{where}: there are {len(places)} columns {name!r}")
+    if not places:
+        raise FileFormatError(
+            f"{where}: there is no column {name!r}", hint=known_names(name, schema.names, what="columns")
+        )
+    field = schema.field(places[0])
+    if str(field.type) not in ("double", "float"):
+        raise FileFormatError(f"{where}: column {name!r} holds {field.type}, no angles")
+    return field
+
+
+def _noted(schema: pa.Schema) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """Names and units that `PositionColumns.write` has noted, if they are there and sound."""
     try:
         said = json.loads((schema.metadata or {})[_KEY])
-        columns = PositionColumns(said["ra"], said["dec"], *said["units"])
+        names, units = (said["ra"], said["dec"]), tuple(said["units"])
+        sound = set(units) <= set(UNITS) and len(units) == 2 and set(names) <= set(schema.names)
     except (KeyError, ValueError, TypeError, RecursionError):
         return None
-    sound = {columns.ra_unit, columns.dec_unit} <= set(UNITS) and {columns.ra, columns.dec} <= set(
-        schema.names
-    )
-    return columns if sound else None
+    return (names, units) if sound else None
 
 
 def _usual_pair(schema: pa.Schema, where: str) -> tuple[str, str]:

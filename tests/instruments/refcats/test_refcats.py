@@ -398,3 +398,43 @@ def test_dictionaries_and_batches_of_parquet_are_plain(tmp_path: Path) -> None:
     batch = pa.concat_tables(read_batches(str(tmp_path / "a.parquet")))
     assert batch.to_pydict() == table.to_pydict()
     assert batch.schema.field("band").type == pa.string()
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        '{"ra": ["a"], "dec": {}, "units": [[], {}]}',
+        "[]",
+        '{"ra": "ra", "dec": "dec", "units": ["deg"]}',
+        "[" * 9999,
+    ],
+)
+def test_notes_that_make_no_sense_are_passed_over(butler: Butler, tmp_path: Path, note: str) -> None:
+    table = pa.table({"ra": [10.0], "dec": [20.0]}).replace_schema_metadata({"lakebutler.refcat": note})
+    pq.write_table(table, tmp_path / "a.parquet")
+    ingest_refcat(butler, "cat", tmp_path / "a.parquet")
+    assert len(load_refcat(butler, "cat", "CIRCLE 10 20 0.1")) == 1
+
+
+def test_metadata_run_nothing(butler: Butler, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    text = f'!!python/object/apply:os.system ["touch {mark}"]'
+    table = pa.table({"ra": [10.0], "dec": [20.0]}).replace_schema_metadata({"table_meta_yaml": text})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(FileFormatError, match="what astropy noted cannot be read"):
+        ingest_refcat(butler, "cat", tmp_path / "a.parquet")
+    assert not mark.exists()
+
+
+def test_other_arguments_that_cannot_be(butler: Butler, tmp_path: Path) -> None:
+    path = write(stars(5), tmp_path / "a.parquet")
+    with pytest.raises(FileFormatError, match="'furlong' is no unit"):
+        ingest_refcat(butler, "cat", path, units="furlong")
+    with pytest.raises(FileFormatError, match=r"no directory .*nowhere"):
+        ingest_refcat(butler, "cat", path, scratch=tmp_path / "nowhere")
+    with pytest.raises(FileFormatError, match="'CCDData' is not kept as Parquet"):
+        ingest_refcat(butler, "cat", path, storage_class="CCDData")
+    twice = pa.Table.from_arrays([pa.array([1.0])] * 3, names=["ra", "ra", "dec"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(FileFormatError, match="2 columns 'ra'"):
+        ingest_refcat(butler, "cat", tmp_path / "twice.parquet")
