@@ -36,7 +36,7 @@ from lakebutler.datastore.read import (
     read_object,
     with_provenance,
 )
-from lakebutler.datastore.records import FileRecord
+from lakebutler.datastore.records import IN_PARTS, FileRecord
 from lakebutler.datastore.template import FileTemplate, default_path, parse_template
 from lakebutler.errors import (
     DatasetNotFoundError,
@@ -350,7 +350,7 @@ class Datastore(Locations):
         FileFormatError
             Raised if it is not of its format.
         """
-        if record.parts is not None:
+        if record.formatter == IN_PARTS and record.parts is not None:
             return self._get_parts(ref, record, component, parameters, storage_class, verify)
         plan = self._plan(ref, record, component, storage_class)
         return self._read(ref, record, plan, parameters, verify)

@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy import units
 from astropy.io.fits import Header
 from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, VarianceUncertainty
 from astropy.wcs import WCS
 
-from lakebutler import DatasetProvenance, DatasetRef, FileDataset, StorageClass, StorageClassFactory
+from lakebutler import (
+    DatasetProvenance,
+    DatasetRef,
+    FileDataset,
+    StorageClass,
+    StorageClassDelegate,
+    StorageClassFactory,
+)
 from lakebutler.datastore.datastore import Datastore
 from lakebutler.datastore.records import FileRecord
 from lakebutler.errors import (
@@ -153,6 +161,28 @@ def test_a_section_is_that_of_one_file(root: Path, ref: Make, parameters: Any) -
     assert parts[1]["OBJECT"] == "M31"
     with pytest.raises(FileFormatError, match="hdu"):
         apart.get(dataset, record, parameters={"hdu": 1})
+
+
+def test_a_parameter_goes_to_the_part_that_knows_it(root: Path, ref: Make) -> None:
+    FACTORY.registerStorageClass(
+        StorageClass(
+            "TestTables",
+            dict,
+            components={"rows": "ArrowTable", "facts": "StructuredDataDict"},
+            parameters=["columns"],
+            delegate=StorageClassDelegate,
+        )
+    )
+    store, dataset = store_with(root, {"TestTables": True}), ref(storage_class="TestTables")
+    record = store.put({"rows": pa.table({"a": [1, 2], "b": [3, 4]}), "facts": {"x": 1}}, dataset)
+    read = store.get(dataset, record, parameters={"columns": ["b"]})
+    assert (read["rows"].to_pydict(), read["facts"]) == ({"b": [3, 4]}, {"x": 1})
+    rows = store.get(
+        dataset, record, component="rows", parameters={"columns": ["a"]}, storage_class="DataFrame"
+    )
+    assert rows.to_dict("list") == {"a": [1, 2]}
+    with pytest.raises(StorageClassError, match="columns"):
+        store.get(dataset, record, component="facts", parameters={"columns": ["a"]})
 
 
 def test_other_names_of_a_part_are_not_written_twice(root: Path, ref: Make) -> None:
