@@ -224,7 +224,7 @@ class _Plane:
         self._centre, self._limit = centre, math.cos(math.radians(89.0 if name == "TAN" else 175.0))
         points = np.concatenate([polygon for outline in shown for polygon in self.polygons(outline)])
         low, high = points.min(axis=0), points.max(axis=0)
-        side = high - low
+        side = np.maximum(high - low, 1.0)
         # No threads: the picture is at most twice as wide as high, and one and a half times as high as wide.
         wanted = np.maximum(side, [side[1] / 1.5, side[0] / 2.0])
         grow = (wanted - side) / 2.0 + 0.05 * side.max()
