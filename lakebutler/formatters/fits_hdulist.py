@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, ClassVar
 
@@ -67,9 +68,26 @@ class FitsHduListFormatter(Formatter):
 
 def _detach(hdu: Any) -> Any:
     """Copy an HDU with its data, so that nothing is left of the open file."""
+    if getattr(hdu, "_theap", 0) and hdu.header.get("PCOUNT"):
+        return _from_bytes(hdu)
     copied = hdu.copy()
     _ = copied.data
     return copied
+
+
+def _from_bytes(hdu: Any) -> Any:
+    """Read a table with columns of variable length anew: a copy of it would lose its heap."""
+    from astropy.io import fits
+
+    place = hdu.fileinfo()
+    place["file"].seek(place["hdrLoc"])
+    memory = io.BytesIO()
+    fits.PrimaryHDU().writeto(memory)
+    memory.write(place["file"].read(place["datLoc"] + place["datSpan"] - place["hdrLoc"]))
+    memory.seek(0)
+    made = fits.open(memory, memmap=False, lazy_load_hdus=False)[1]
+    _ = made.data
+    return made
 
 
 def _bare(header: Any) -> Any:

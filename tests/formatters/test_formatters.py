@@ -377,6 +377,32 @@ class TestFitsHduList(FormatterTests):
         assert read["S1"].data.dtype == np.uint16
         assert (read["S1"].data == pixels).all()
 
+    @pytest.mark.parametrize("which", [None, "NAMES"])
+    def test_columns_of_variable_length_are_read_whole(self, tmp_path: Path, which: str | None) -> None:
+        words = np.array([np.frombuffer(w, "u1") for w in (b"LATISS", b"RXX_S00", b"")], dtype=object)
+        lists = np.array([np.arange(n, dtype="i4") for n in (3, 0, 5)], dtype=object)
+        columns = [fits.Column("word", "PB(7)", array=words), fits.Column("list", "QJ()", array=lists)]
+        table = fits.BinTableHDU.from_columns(
+            [*columns, fits.Column("n", "J", array=[1, 2, 3])], name="NAMES"
+        )
+        path = tmp_path / "names.fits"
+        fits.HDUList([fits.PrimaryHDU(), table, fits.ImageHDU(np.ones((2, 2)))]).writeto(path)
+        read = self.formatter.read(Source("x", path=str(path)), None, {"hdu": which} if which else None)
+        path.unlink()
+        for found in (read, self.formatter.read(Source("x", data=self.write(read)))):
+            data = found["NAMES"].data
+            assert [bytes(w) for w in data["word"]] == [b"LATISS", b"RXX_S00", b""]
+            assert [list(one) for one in data["list"]] == [[0, 1, 2], [], [0, 1, 2, 3, 4]]
+            assert data["n"].tolist() == [1, 2, 3]
+
+    def test_a_real_archive_of_the_pipelines_is_read(self, shared_data: Path) -> None:
+        folder = shared_data / "gen3_repos/latiss/LATISS/calib/unbounded/camera"
+        read = self.formatter.read(
+            Source("x", path=str(folder / "camera_LATISS_LATISS_calib_unbounded.fits"))
+        )
+        assert "".join(read[7].data["name"][0]) == "LATISS"
+        assert len(self.write(read)) > 50_000
+
     def test_a_header_alone_can_be_written(self) -> None:
         header = fits.Header([("OBJECT", "M31"), ("EXPTIME", 3.5)])
         read = self.formatter.read(Source("x", data=self.write(header)))
