@@ -63,6 +63,7 @@ _REPORT_RUN = "gen2/reports"
 _PLAIN = r"^[A-Za-z0-9/._+,=@~!$&'()*;:-]*$"
 _OP = "convert-gen2"
 _ID_BYTES = 16
+_NEEDS_TRUST = "Pickle"
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,10 @@ class _Writer:
 
     def _ingest(self, one: _Rows, part: pa.Table, table: pa.Table, leftovers: Leftovers) -> pa.Table:
         datastore = self.repository.datastore
-        refs = make_refs(one.layout, table, None, dict(self.bundle.types))
+        refs = named = make_refs(one.layout, table, None, dict(self.bundle.types))
+        if one.part.storage_class == _NEEDS_TRUST:  # not for a name
+            plain = _type_of(replace(one.part, storage_class="Bytes"), self.registry.universe)
+            named = make_refs(one.layout, table, None, {plain.name: plain})
         by_path: dict[str, list[int]] = {}
         for i, path in enumerate(part.column("path").to_pylist()):
             by_path.setdefault(path, []).append(i)
@@ -294,7 +298,7 @@ class _Writer:
         todo: list[tuple[FileDataset, list[int]]] = []
         for path, places in by_path.items():
             source = f"{one.part.root}/{path}"
-            found = leftovers.find(datastore.predict(refs[places[0]]), source)
+            found = leftovers.find(datastore.predict(named[places[0]]), source)
             if found is not None:
                 record = FileRecord(found.path, None, one.part.formatter, one.part.storage_class, *found[1:])
                 self.brought.resumed += 1

@@ -179,7 +179,8 @@ def test_parents_and_calibrations_that_are_gone_are_told(shared_data: Path, tmp_
     assert "its calibrations /data/ap_verify_ci_hits2015/gen2-output/calibingested are not there" in notes
 
 
-def test_a_pickle_is_never_loaded(sparse: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("transfer", ["direct", "copy"])
+def test_a_pickle_is_never_loaded(sparse: Callable[..., Path], tmp_path: Path, transfer: str) -> None:
     import pickle
 
     from lakebutler import Butler
@@ -192,7 +193,7 @@ def test_a_pickle_is_never_loaded(sparse: Callable[..., Path], tmp_path: Path) -
     root = sparse("hsc", [("deepCoadd/skyMap.pickle", 0)])
     (root / "_mapper").write_text(HSC)
     (root / "deepCoadd/skyMap.pickle").write_bytes(pickle.dumps(Hostile()))
-    done = convert_gen2(root, tmp_path / "new")
+    done = convert_gen2(root, tmp_path / "new", Options(transfer=transfer))
     assert any("has a skymap, but nothing of its tracts" in note for note in done.report.notes)
     with Butler.from_config(tmp_path / "new") as butler, pytest.raises(TrustError):
         butler.get("deepCoadd_skyMap", collections="HSC/runs/root/direct")

@@ -16,9 +16,10 @@ from lakebutler import Butler
 from lakebutler.config import has_repository
 from lakebutler.gen2.convert import convert_gen2
 from lakebutler.gen2.options import Options
+from tests.gen2.pickles import PROGRAM, skymap_pickle
 
 KILLED = """
-import importlib, os, signal, sys
+import importlib, os, signal, sys, traceback
 from lakebutler.gen2.convert import convert_gen2
 from lakebutler.gen2.options import Options
 def convert(source, dest, transfer, point):
@@ -46,10 +47,14 @@ for line in sys.stdin:
     source, dest, transfer, point = line.rstrip("\\n").split("\\t")
     child = os.fork()
     if not child:
+        code = 1
         try:
             convert(source, dest, transfer, int(point))
+            code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
-            os._exit(0)
+            os._exit(code)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if os.path.exists(dest + ".modules"):  # loaded once, for all of the children that follow
         for name in open(dest + ".modules").read().split():
@@ -57,6 +62,23 @@ for line in sys.stdin:
     print("ended", status, flush=True)
 """
 """Converts in a child for each line that it is given; the child is killed at a step."""
+
+
+DATASETS = 10
+"""Three raws, defects, a coadd, its skymap as it was and as it is, configuration, two parts of the report."""
+
+
+@pytest.fixture
+def whole(obs_test: Path) -> Path:
+    """A repository with real bytes, and a coadd with its skymap."""
+    for name, data in (
+        ("deepCoadd/skyMap.pickle", skymap_pickle("DiscreteSkyMap", PROGRAM)),
+        ("deepCoadd/g/1/3,2.fits", b"not really an image"),
+        ("config/test.py", b"config.a = 1"),
+    ):
+        (obs_test / name).parent.mkdir(parents=True, exist_ok=True)
+        (obs_test / name).write_bytes(data)
+    return obs_test
 
 
 def content(dest: Path) -> dict[str, Any]:
@@ -67,11 +89,13 @@ def content(dest: Path) -> dict[str, Any]:
             for name in butler.collections.query("*")
             if not name.startswith("gen2/reports")
         }
-        for kind in ("raw", "defects"):
+        for kind in ("raw", "defects", "deepCoadd"):
             refs = butler.query_datasets(kind, collections="*", find_first=False, limit=None)
             found[kind] = sorted((str(ref.id), str(ref.dataId), ref.run) for ref in refs)
             found[f"{kind} bytes"] = sorted(butler.get(ref, storageClass="Bytes") for ref in refs)
-        found["exposures"] = [record.toDict() for record in butler.query_dimension_records("exposure")]
+        for element in ("exposure", "visit", "skymap", "patch"):
+            records = butler.query_dimension_records(element, limit=None)
+            found[element] = sorted((record.toDict() for record in records), key=str)
         found["valid"] = sorted(
             (str(a.ref.id), str(a.timespan))
             for a in butler.registry.queryDatasetAssociations("defects", collections="testCam/calib")
@@ -123,7 +147,7 @@ def kill_and_repeat(
         if has_repository(dest):
             with Butler.from_config(dest) as butler:
                 refs = list(butler.registry.queryDatasets("*", collections="*", findFirst=False))
-                assert len(refs) in (0, 6), "all or nothing"
+                assert len(refs) in (0, DATASETS), "all or nothing"
         again = convert_gen2(source, dest, options)
         assert again.written is not None
         resumed += again.written.resumed
@@ -135,24 +159,24 @@ def kill_and_repeat(
 
 
 def test_killed_at_ten_points_and_repeated(
-    killer: Callable[..., tuple[int, int]], obs_test: Path, tmp_path: Path
+    killer: Callable[..., tuple[int, int]], whole: Path, tmp_path: Path
 ) -> None:
-    kill_and_repeat(killer, obs_test, tmp_path, "copy", [i / 9 for i in range(10)])
+    kill_and_repeat(killer, whole, tmp_path, "copy", [i / 9 for i in range(10)])
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("transfer", ["copy", "direct", "hardlink", "symlink"])
 def test_killed_at_every_step_and_repeated(
-    killer: Callable[..., tuple[int, int]], obs_test: Path, tmp_path: Path, transfer: str
+    killer: Callable[..., tuple[int, int]], whole: Path, tmp_path: Path, transfer: str
 ) -> None:
-    kill_and_repeat(killer, obs_test, tmp_path, transfer, [i / 99 for i in range(100)])
+    kill_and_repeat(killer, whole, tmp_path, transfer, [i / 99 for i in range(100)])
 
 
 def test_leftovers_that_are_not_whole_are_not_used(
-    obs_test: Path, tmp_path: Path, hash_of: Callable[[Path], str]
+    whole: Path, tmp_path: Path, hash_of: Callable[[Path], str]
 ) -> None:
     options = Options(curated=True, transfer="copy")
-    convert_gen2(obs_test, tmp_path / "first", options)
+    convert_gen2(whole, tmp_path / "first", options)
     files = [p for p in (tmp_path / "first/datastore").rglob("*raw*") if p.is_file()]
     assert len(files) == 3
     dest = tmp_path / "second"
@@ -166,7 +190,7 @@ def test_leftovers_that_are_not_whole_are_not_used(
         if i == 1:
             data[5000] ^= 1
         copy.write_bytes(data)
-    done = convert_gen2(obs_test, dest, options)
+    done = convert_gen2(whole, dest, options)
     assert done.written is not None
     assert done.written.resumed == 1
     first, second = content(tmp_path / "first"), content(dest)
