@@ -101,6 +101,16 @@ class LocalFiles(Files):
 
     def create(self, path: str, data: bytes | memoryview) -> str:
         """Write a new file; never over another one."""
+        if path.rpartition("/")[0] in self._inside:
+            try:
+                with new_file(self._prefix + path, self._file_mode) as descriptor:
+                    write_all(descriptor, data)
+            except (FileExistsError, FileNotFoundError):
+                pass  # another name, or a directory that is gone
+            except OSError as exc:
+                raise self._cannot_write(path, exc) from exc
+            else:
+                return path
 
         def fill(place: str) -> None:
             with new_file(place, self._file_mode) as descriptor:
