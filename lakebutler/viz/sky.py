@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakebutler.viz.outline import densified, enclosing, positions
+from lakebutler.viz.outline import all_densified, enclosing, positions
 from lakebutler.viz.style import (
     EDGE,
     EMPTY,
@@ -134,8 +134,8 @@ def _draw_footprints(view: Any, footprints: Sequence[Floats], colours: Colours) 
 
     drawn = [
         (polygon, EMPTY if colour is None else colour, EDGE if colour is None else colour)
-        for outline, colour in zip(footprints, colours.of, strict=True)
-        for polygon in view.polygons(outline)
+        for places, colour in zip(view.polygons(footprints), colours.of, strict=True)
+        for polygon in places
     ]
     # Where many lie on each other, each is faint, so that all are seen.
     layers = sum(_area(polygon) for polygon, _, _ in drawn) / _area_of_box(view)
@@ -170,7 +170,8 @@ def _draw_outlines(
     from matplotlib.collections import PolyCollection
     from matplotlib.patheffects import withStroke
 
-    places = [(name, polygon) for name, outline in outlines for polygon in view.polygons(outline)]
+    found = view.polygons([outline for _, outline in outlines])
+    places = [(name, p) for (name, _), parts in zip(outlines, found, strict=True) for p in parts]
     view.axes.add_collection(
         PolyCollection(
             [polygon for _, polygon in places], facecolors="none", edgecolors=colour, linewidths=width,
@@ -222,7 +223,7 @@ class _Plane:
         self._wcs.wcs.cunit = ["deg", "deg"]
         self._wcs.wcs.radesys = "ICRS"
         self._centre, self._limit = centre, math.cos(math.radians(89.0 if name == "TAN" else 175.0))
-        points = np.concatenate([polygon for outline in shown for polygon in self.polygons(outline)])
+        points = np.concatenate([polygon for places in self.polygons(shown) for polygon in places])
         low, high = points.min(axis=0), points.max(axis=0)
         side = np.maximum(high - low, 1.0)
         # No threads: the picture is at most twice as wide as high, and one and a half times as high as wide.
@@ -241,14 +242,19 @@ class _Plane:
         self._south = float(centre[2]) < 0.0
         self._radius_deg = radius_deg
 
-    def polygons(self, outline: Floats) -> list[Floats]:
-        """Places of an outline; none if a part of it is on the far side."""
+    def polygons(self, outlines: Sequence[Floats]) -> list[list[Floats]]:
+        """Places of each outline; none if a part of it is on the far side."""
         import numpy as np
 
-        if float((outline @ self._centre).min()) < self._limit:
+        if not outlines:
             return []
-        dense = densified(outline, _STEP_DEG)
-        return [np.stack(self._wcs.wcs_world2pix(*positions(dense), 0), axis=-1)]
+        dense = all_densified(outlines, _STEP_DEG)
+        points = np.concatenate(dense)
+        ends = np.cumsum([len(outline) for outline in dense])
+        seen = np.minimum.reduceat(points @ self._centre, np.concatenate([[0], ends[:-1]])) >= self._limit
+        places = np.stack(self._wcs.wcs_world2pix(*positions(points), 0), axis=-1)
+        parts = np.split(places, ends[:-1])
+        return [[part] if good else [] for part, good in zip(parts, seen.tolist(), strict=True)]
 
     def finish(self, title: str, subtitle: str) -> None:
         """Axes in degrees, and the net of right ascension and declination."""
@@ -327,11 +333,14 @@ class _Globe:
             theta = np.clip(theta - step, -math.pi / 2, math.pi / 2)
         return np.stack([-np.asarray(turn_deg) / 90.0 * np.cos(theta), np.sin(theta)], axis=-1)
 
-    def polygons(self, outline: Floats) -> list[Floats]:
-        """Places of an outline: two where it lies across the seam, and up to the pole where it holds one."""
+    def polygons(self, outlines: Sequence[Floats]) -> list[list[Floats]]:
+        """Places of each outline: two where it lies across the seam, and up to the pole if it holds one."""
+        return [self._polygons(outline) for outline in all_densified(outlines, _STEP_DEG)]
+
+    def _polygons(self, outline: Floats) -> list[Floats]:
         import numpy as np
 
-        ra, dec = positions(densified(outline, _STEP_DEG))
+        ra, dec = positions(outline)
         turn = np.degrees(np.unwrap(np.radians((ra - self._middle_deg + 180.0) % 360.0 - 180.0)))
         last = turn[-1] + (turn[0] - turn[-1] + 180.0) % 360.0 - 180.0
         if abs(last - turn[0]) > 180.0:  # it goes around a pole

@@ -15,7 +15,15 @@ from matplotlib.collections import PolyCollection
 from matplotlib.image import imread
 from matplotlib.path import Path as Outline
 
-from lakebutler.viz.outline import densified, enclosing, middle, outlines, positions, view_circle
+from lakebutler.viz.outline import (
+    all_densified,
+    densified,
+    enclosing,
+    middle,
+    outlines,
+    positions,
+    view_circle,
+)
 from lakebutler.viz.sky import Sky, draw_sky, save_sky
 from lakebutler.viz.style import choose_colours
 
@@ -62,6 +70,10 @@ def test_points_are_added_on_the_great_circle() -> None:
     steps = np.degrees(np.arccos(np.clip((dense * np.roll(dense, -1, axis=0)).sum(axis=1), -1, 1)))
     assert steps.max() <= 2.1  # chords are parted evenly, not arcs
     assert all(np.abs(dense - corner).sum(axis=1).min() < 1e-15 for corner in corners)
+    small = np.array([tuple(vector(ra, dec)) for ra, dec in ((0, 0), (1, 0), (0, 1), (-1, 0))])
+    first, second, third = all_densified([small, corners, small], 2.0)
+    assert (first is small, third is small) == (True, True)
+    assert second == pytest.approx(dense, abs=0)
     normal = np.cross(corners[1], corners[2])
     side = [d for d in dense if abs(d @ normal) < 1e-12]
     assert len(side) > 15
@@ -120,7 +132,7 @@ def _grouped(figure: Any, footprints: list[np.ndarray]) -> list[list[np.ndarray]
     (middle_deg,) = {sky._far_from_gap(positions(np.concatenate(footprints))[0])}
     globe = object.__new__(sky._Globe)
     globe._middle_deg = middle_deg
-    groups = [globe.polygons(outline) for outline in footprints]
+    groups = globe.polygons(footprints)
     assert sum(len(g) for g in groups) == len(drawn(figure))
     return groups
 
