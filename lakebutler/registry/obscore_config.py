@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -161,12 +160,16 @@ def _ranges(parts: Mapping[Any, Any], where: str) -> dict[tuple[str, str], tuple
 
 
 def _range(value: Any, where: str) -> tuple[float, float]:
-    numbers = isinstance(value, list | tuple) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in value
-    )
-    if not numbers or len(value) != 2 or not 0 < value[0] < value[1] < 1:
-        raise FileFormatError(f"{where}: {value!r} is no range of wavelengths in m", hint="[552e-9, 691e-9]")
-    return float(value[0]), float(value[1])
+    hint = "[552.0e-9, 691.0e-9]"
+    if not isinstance(value, list | tuple) or len(value) != 2 or any(isinstance(v, bool) for v in value):
+        raise FileFormatError(f"{where}: {value!r} is no range of wavelengths in m", hint=hint)
+    try:
+        low, high = (float(v) for v in value)  # YAML 1.1 reads 552e-9 as text
+    except (TypeError, ValueError, OverflowError):
+        raise FileFormatError(f"{where}: {value!r} is no range of wavelengths in m", hint=hint) from None
+    if not 0 < low < high < 1:
+        raise FileFormatError(f"{where}: {value!r} is no range of wavelengths in m", hint=hint)
+    return low, high
 
 
 def _product(value: Any, where: str) -> Product | None:

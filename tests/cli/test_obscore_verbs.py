@@ -163,7 +163,7 @@ def test_the_configuration_is_kept_and_the_view_follows(night: Path, tmp_path: P
     config = tmp_path / "c.yaml"
     config.write_text(
         'publisher: "ivo://x.y/it\'s"\nobs_collection: Demo\nfacilities: {DemoCam: Garden}\n'
-        "spectral_ranges: {DemoCam: {g: [3.0e-7, 4.0e-7]}}\n"
+        "spectral_ranges: {DemoCam: {g: [300e-9, 4.0e-7]}}\n"
         "dataset_types: {'r*': {dataproduct_type: cube, calib_level: 0}}\n"
     )
     succeed("obscore-config", night, config)
@@ -185,6 +185,8 @@ def test_the_configuration_is_kept_and_the_view_follows(night: Path, tmp_path: P
     [
         ("spectral_range: {}", "spectral_ranges"),
         ("spectral_ranges: {Cam: {g: [5, 4]}}", "no range of wavelengths"),
+        ("spectral_ranges: {Cam: {g: [a, b]}}", "no range of wavelengths"),
+        ("spectral_ranges: {Cam: {g: [nan, 1.0e-6]}}", "no range of wavelengths"),
         ("spectral_ranges: [g]", "must be a mapping"),
         ("spectral_ranges: {g: [1.0e-7, 2.0e-7]}", "is no mapping of filters or bands"),
         ("dataset_types: {raw: {dataproduct_type: picture, calib_level: 1}}", "'picture' is none of"),
