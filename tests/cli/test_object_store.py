@@ -45,3 +45,15 @@ def test_a_place_on_s3_without_a_repository_is_named(place: str) -> None:
     assert result.code == 2
     assert f"{place}/nosuch" in result.err
     assert len(result.err.splitlines()) <= 3
+
+
+def test_a_reference_catalogue_on_s3_is_cut_and_looked_up(place: str, tmp_path: Path) -> None:
+    rows = "".join(f"{i} {30 + i / 10} -5.0\n" for i in range(40))
+    header = "".join(f"# - {{name: {name}, datatype: float64}}\n" for name in ("id", "ra", "dec"))
+    (tmp_path / "s.ecsv").write_text(f"# %ECSV 1.0\n# ---\n# datatype:\n{header}id ra dec\n{rows}")
+    succeed("create", place)
+    succeed("-R", place, "ingest-refcat", "stars", tmp_path / "s.ecsv", "--pixels", "healpix4")
+    found = succeed("-R", place, "query-refcat", "stars", "--circle", 31, -5, 0.11, "--json").json()
+    assert sorted(row["id"] for row in found) == [9, 10, 11]
+    again = ("ingest-refcat", "stars", tmp_path / "s.ecsv", "--pixels", "healpix4", "--update")
+    assert "replaced" in succeed("-R", place, *again).err
