@@ -166,13 +166,15 @@ def each_path(path: str) -> Iterator[str]:
             yield part.path
 
 
-def paths_of(paths: Iterable[str]) -> Iterator[str]:
+def paths_of(paths: Iterable[str], *, strict: bool = True) -> Iterator[str]:
     """Yield the paths that the paths of records stand for; see `each_path`.
 
     Parameters
     ----------
     paths : iterable of `str`
         Paths of records.
+    strict : `bool`, optional
+        Whether a malformed text is an error; otherwise it is passed over.
 
     Yields
     ------
@@ -180,19 +182,25 @@ def paths_of(paths: Iterable[str]) -> Iterator[str]:
         Paths relative to the root.
     """
     for path in paths:
-        if path.startswith(PARTS):
-            yield from each_path(path)
-        else:
+        if not path.startswith(PARTS):
             yield path
+            continue
+        try:
+            yield from each_path(path)
+        except RepositoryCorruptError:
+            if strict:
+                raise
 
 
-def with_parts(table: pa.Table) -> pa.Table:
+def with_parts(table: pa.Table, *, strict: bool = True) -> pa.Table:
     """Give each file a row of its own, in a table with rows of datasets.
 
     Parameters
     ----------
     table : `pyarrow.Table`
         Rows; of the columns of files it has ``path`` or ``uri`` or both, and any others.
+    strict : `bool`, optional
+        Whether a malformed text is an error; otherwise its row stays as it is.
 
     Returns
     -------
@@ -215,7 +223,14 @@ def with_parts(table: pa.Table) -> pa.Table:
     rows = []
     for row in table.filter(several).to_pylist():
         text = next(row[name] for name in places if is_parts(row[name]))
-        for part in parts_of(text).values():
+        try:
+            parts = parts_of(text)
+        except RepositoryCorruptError:
+            if strict:
+                raise
+            rows.append(row)
+            continue
+        for part in parts.values():
             facts = {name: getattr(part, name) for name in _FIELDS if name in row}
             if any(facts[name] is not None for name in places):
                 rows.append({**row, **facts})

@@ -39,7 +39,7 @@ def _matched(snapshot: Snapshot, layout: DatasetLayout, refs: Sequence[DatasetRe
 
 
 def _note_paths(rows: pa.Table, doomed: list[str]) -> None:
-    doomed += paths_of(rows.column("path").drop_null().to_pylist())
+    doomed += paths_of(rows.column("path").drop_null().to_pylist(), strict=False)
 
 
 def _touch(change: Change, table: str, rows: pa.Table) -> None:
@@ -252,5 +252,5 @@ def needed_paths(snapshot: Snapshot, paths: Sequence[str]) -> set[str]:
             column = pc.replace_substring_regex(column, f"{MEMBER}.*", "")
         needed.update(column.filter(pc.is_in(column, wanted)).to_pylist())
         in_parts = column.filter(pc.starts_with(column, PARTS))
-        needed.update(path for path in paths_of(in_parts.to_pylist()) if path in asked)
+        needed.update(path for path in paths_of(in_parts.to_pylist(), strict=False) if path in asked)
     return needed

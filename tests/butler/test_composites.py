@@ -25,8 +25,10 @@ from lakebutler.errors import (
     DatasetTypeNotSupportedError,
     FileFormatError,
     FileIntegrityError,
+    RepositoryCorruptError,
     StorageClassError,
 )
+from lakebutler.registry.dataset_rows import FileRow
 from tests.butler.composite_world import FULL, PARTIAL, Report, check, make, put_both, report_type
 from tests.butler.world import CAM, Place, refused
 from tests.cli.running import succeed
@@ -138,6 +140,28 @@ def test_a_part_that_changed_is_noticed(here: Butler) -> None:
     kinds = {f.kind for f in verify_datasets(here.repository).findings}
     assert (kinds, report.datasets, report.files) == ({"missing file"}, 2, 5)
     assert here.get(partial) == PARTIAL
+
+
+def test_a_record_that_makes_no_sense_is_found_and_nothing_is_removed(here: Butler, local: Place) -> None:
+    put_both(here)
+    wrong = DatasetRef(
+        report_type(here), here.registry.expandDataId(instrument=CAM, detector=2), run="u/test"
+    )
+    record = FileRow("components://{}", None, "components", "TestReport", 1, None)
+    here._registry.add_one(wrong, record, op="put")
+    found = verify_datasets(here.repository)
+    assert [(f.kind, f.object) for f in found.findings] == [("bad path", "components://{}")]
+    for act in (here.get, here.getURIs, here.exists):
+        with pytest.raises(RepositoryCorruptError, match="components"):
+            act(wrong)
+    make_old(local)
+    with pytest.raises(RepositoryCorruptError, match="components"):
+        collect_garbage(here.repository, timedelta(0), delete=True, offline=True)
+    assert len(files(local)) == 5
+    here.pruneDatasets([wrong], disassociate=True, unstore=True, purge=True)
+    assert not here.exists(wrong)
+    assert verify_datasets(here.repository).findings == []
+    assert len(files(local)) == 5
 
 
 def test_what_cannot_be_written_leaves_nothing(here: Butler, local: Place) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.butler.repository import Repository, open_repository
@@ -318,7 +319,9 @@ def verify_datasets(
         _check_contents(report, sound, files, progress or NullProgress())
     _check_outside(report, repository, snapshot)
     if whole:
-        known = find_references(repository.lake.storage, "path", spread=paths_of).values
+        known = find_references(
+            repository.lake.storage, "path", spread=partial(paths_of, strict=False)
+        ).values
         for path, info in sorted(there.items()):
             if path not in known:
                 report.add("orphan", path, f"no dataset has its {info.size} bytes", damage=False)
@@ -339,7 +342,7 @@ def files_of_rows(snapshot: Snapshot, rows: Sequence[pa.Table]) -> Iterator[Stor
 
     if not rows:
         return
-    joined = pa.concat_tables([with_parts(data.select(list(_FILE))) for data in rows])
+    joined = pa.concat_tables([with_parts(data.select(list(_FILE)), strict=False) for data in rows])
     sql = (
         "SELECT path, size, checksum, count(*), min(dataset_type), min(run) FROM rows "
         "WHERE path IS NOT NULL AND collection = run GROUP BY path, size, checksum ORDER BY path"
@@ -441,7 +444,7 @@ def _check_outside(report: DatasetReport, repository: Repository, snapshot: Snap
     outside = _count(rows, "uri")
     report.outside += outside
     report.datasets += outside
-    rows = with_parts(rows)
+    rows = with_parts(rows, strict=False)
     sql = (
         "SELECT uri, size, min(dataset_type), min(run) FROM rows "
         "WHERE uri IS NOT NULL AND collection = run GROUP BY uri, size ORDER BY uri"
