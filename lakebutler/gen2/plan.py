@@ -350,7 +350,11 @@ class _Planner:
                 self.plan.skymaps[grid.name] = grid.definition
             if grid.definition is not None:
                 self.runs.setdefault(self.sites.sites[0].root, {})[SKYMAP_RUN] = None
-        unused = [s.root for s in self.sites.sites if s.root not in self.grids and any(skymap_files(s))]
+        unused = [
+            site.root
+            for site in self.sites.sites
+            if site.root not in self.grids and any(name.endswith("_skyMap") for name in site.walked.hits)
+        ]
         self.report.note(
             f"{root} has a skymap, but nothing of its tracts: it is not registered; "
             "lakebutler register-skymap does that"
