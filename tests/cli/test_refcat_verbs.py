@@ -41,6 +41,15 @@ def test_rows_are_printed(survey: Path) -> None:
     assert some == ["id", "0"]
 
 
+def test_rows_are_sifted_and_ordered(survey: Path) -> None:
+    asked = ("query-refcat", survey, "grid", "--circle", 30, -5, 0.25, "--columns", "id,ra")
+    rows = succeed(*asked, "--where", "ra > 30.05", "--order-by=-id", "--limit", 2, "--json").json()
+    everything = succeed(*asked, "--json").json()
+    assert [row["id"] for row in rows] == sorted(row["id"] for row in everything if row["ra"] > 30.05)[:-3:-1]
+    assert "SQL over the columns" in call(*asked, "--where", "mag < 3").err
+    assert call(*asked, "--limit", 2, "-o", "x.fits").code == 2
+
+
 @pytest.mark.parametrize("ending", ["parquet", "fits", "ecsv", "csv", "vot"])
 def test_rows_are_written(survey: Path, tmp_path: Path, ending: str) -> None:
     out = tmp_path / f"out.{ending}"

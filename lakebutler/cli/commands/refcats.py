@@ -9,9 +9,9 @@ import click
 
 from lakebutler.cli import complete
 from lakebutler.cli.names import one_dataset_type
-from lakebutler.cli.options import as_of_option, message_option, parse_data_id
-from lakebutler.cli.output import Listing, finish, format_options
-from lakebutler.cli.refine import split_names
+from lakebutler.cli.options import Ask, listing_options, message_option, parse_data_id
+from lakebutler.cli.output import Listing, finish
+from lakebutler.cli.refine import limit_rows, refine, split_names
 from lakebutler.cli.session import Session, counted, pass_session, say
 from lakebutler.cli.verb import Verb
 from lakebutler.errors import FileFormatError
@@ -96,12 +96,10 @@ def ingest_refcat(session: Session, /, *, name: str, files: tuple[str, ...], **o
 @click.option("--ra", metavar="COLUMN", help="Column of right ascensions, if it is not known.")
 @click.option("--dec", metavar="COLUMN", help="Column of declinations.")
 @click.option("--units", type=click.Choice(_UNITS), help="Their unit.")
-@click.option("--exit-code", is_flag=True, help="Exit with 1 if nothing was found.")
 @click.option(
     "-o", "--output-file", metavar="FILE", help="Write .parquet, .fits, .ecsv, .csv or .vot instead."
 )
-@as_of_option
-@format_options
+@listing_options("SQL condition over the columns, as in 'g < 20'.")
 @pass_session
 def query_refcat(
     session: Session,
@@ -113,9 +111,8 @@ def query_refcat(
     data_id: tuple[str, ...],
     columns: tuple[str, ...],
     collections: tuple[str, ...],
-    exit_code: bool,
     output_file: str | None,
-    output: str,
+    ask: Ask,
     **positions: str | None,
 ) -> None:
     """Read the rows of the catalogue NAME that lie in a circle, a region, or that of a data ID."""
@@ -123,6 +120,10 @@ def query_refcat(
 
     if (circle is not None) + (region is not None) + bool(data_id) != 1:
         raise click.UsageError("give one of --circle, --region and --data-id", click.get_current_context())
+    if output_file is not None and (ask.where is not None or ask.order_by or ask.limit):
+        raise click.UsageError(
+            "--where, --order-by and --limit are for listings, not for -o", click.get_current_context()
+        )
     ending = "" if output_file is None else output_file[output_file.rfind(".") :].lower()
     if output_file is not None and ending not in _FORMATS:
         raise FileFormatError(f"{output_file}: a table's name ends in {', '.join(_FORMATS)}")
@@ -142,5 +143,6 @@ def query_refcat(
         say(f"{output_file}: {counted(len(table), 'row')}")
         return
     rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    listing = Listing(tuple(table.column_names), rows)
-    finish(listing, output, nothing=f"no row of {name} there", exit_code=exit_code)
+    listing = refine(Listing(tuple(table.column_names), rows), where=ask.where, order_by=ask.order_by)
+    nothing = f"no row of {name} there"
+    finish(limit_rows(listing, ask.limit), ask.output, nothing=nothing, exit_code=ask.exit_code)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import click
 
 from lakebutler.cli import complete
-from lakebutler.cli.options import as_of_option, message_option
-from lakebutler.cli.output import Listing, finish, format_options
+from lakebutler.cli.options import Ask, listing_options, message_option
+from lakebutler.cli.output import Listing, finish
+from lakebutler.cli.refine import limit_rows, refine
 from lakebutler.cli.session import Session, counted, pass_session
 from lakebutler.cli.verb import Verb
 
@@ -71,13 +72,9 @@ def register_skymap(
 @click.command("query-patches", cls=Verb)
 @click.option("--position", metavar="RA DEC", nargs=2, type=float, required=True, help="Where, in degrees.")
 @click.option("--skymap", metavar="NAME", help="Only of this skymap; all by default.")
-@click.option("--exit-code", is_flag=True, help="Exit with 1 if nothing was found.")
-@as_of_option
-@format_options
+@listing_options("SQL condition over the columns, as in 'own'.")
 @pass_session
-def query_patches(
-    session: Session, *, position: tuple[float, float], skymap: str | None, exit_code: bool, output: str
-) -> None:
+def query_patches(session: Session, *, position: tuple[float, float], skymap: str | None, ask: Ask) -> None:
     """List the tracts and patches that hold a position, those whose border does included.
 
     Of each skymap one of them is its own: the patch that the position belongs to. That is empty where the
@@ -87,4 +84,5 @@ def query_patches(
 
     rows = patches_at(session.butler(), position, skymap)
     columns = ("skymap", "tract", "patch", "cell_x", "cell_y", "own")
-    finish(Listing(columns, rows), output, nothing="no patch there", exit_code=exit_code)
+    listing = refine(Listing(columns, rows), where=ask.where, order_by=ask.order_by)
+    finish(limit_rows(listing, ask.limit), ask.output, nothing="no patch there", exit_code=ask.exit_code)
