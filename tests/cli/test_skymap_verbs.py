@@ -58,9 +58,8 @@ def test_patches_that_hold_a_position_and_the_one_it_belongs_to(survey: Path) ->
             own = [(row["tract"], row["patch"]) for row in mine if row["own"]]
             assert own == [(tract.id, tract.findPatch((ra, dec)))]
     assert len([row for row in rows if row["skymap"] == "field"]) > 2
-    own = succeed(
-        "query-patches", survey, "--position", ra, dec, "--where", "own", "--order-by=-skymap"
-    ).rows()
+    asked = ("query-patches", survey, "--position", ra, dec)
+    own = succeed(*asked, "--where", "own", "--order-by=-skymap").rows()
     assert [row["skymap"] for row in own] == ["wide", "field"]
     some = succeed(*asked, "--skymap", "wide").rows()
     assert {row["skymap"] for row in some} == {"wide"}
