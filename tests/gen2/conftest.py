@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.gen2.pickles import PROGRAM, skymap_pickle
+
 HOLE = 1 << 20
 """Files are as long as the real ones, up to so much; they take no room on the disk."""
 
@@ -119,6 +121,19 @@ def ci_hsc(
 def obs_test(shared_data: Path, tmp_path: Path) -> Path:
     """A copy of the one whole repository that there is, with its real bytes."""
     return Path(shutil.copytree(shared_data / "gen2_obs_test/data/input", tmp_path / "input"))
+
+
+@pytest.fixture
+def with_coadd(obs_test: Path) -> Path:
+    """The same with a coadd and its skymap."""
+    for name, data in (
+        ("deepCoadd/skyMap.pickle", skymap_pickle("DiscreteSkyMap", PROGRAM)),
+        ("deepCoadd/g/1/3,2.fits", b"not really an image"),
+        ("config/test.py", b"config.a = 1"),
+    ):
+        (obs_test / name).parent.mkdir(parents=True, exist_ok=True)
+        (obs_test / name).write_bytes(data)
+    return obs_test
 
 
 @pytest.fixture
