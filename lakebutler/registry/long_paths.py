@@ -131,7 +131,8 @@ class _Index:
         ranked = np.lexsort((position, total))
         hashes, first = np.unique(total[ranked], return_index=True)
         # A view gives Python's own numbers: for one look-up that is sooner than numpy's search.
-        self._hashes, self._positions = memoryview(hashes), memoryview(position[ranked][first])
+        self._hashes: memoryview[int] = hashes.data
+        self._positions: memoryview[int] = position[ranked][first].data
 
     def first(self, values: tuple[Any, ...]) -> int:
         """Position of the first collection, or `_NOWHERE`."""
