@@ -161,20 +161,20 @@ class SkyMaps:
     # ----------------------------------------------------------------- the user
 
     def _choose(self, given: str) -> PatchGrid | None:
-        name, equals, source = given.partition("=")
-        if equals:
-            if not name or not source:
-                raise RepositoryFormatError(
-                    f"{given!r} names no skymap",
-                    hint="--skymap NAME=DEFINITION; DEFINITION is a name or FILE",
-                )
-            return self._of_source(source, name)
-        if given.endswith(_FILES) or os.sep in given:
-            return self._of_source(given, None)
         if given in self.registered:
             return self._of_registered(given)
         if given in skymap_names():
             return self._of_source(given, given)
+        name, equals, source = given.partition("=")
+        if equals and not os.path.exists(given):
+            if not name or not source:
+                raise RepositoryFormatError(
+                    f"{given!r} names no skymap",
+                    hint="--skymap NAME=DEFINITION, which is a known name or a file",
+                )
+            return self._of_source(source, name)
+        if given.endswith(_FILES) or os.path.exists(given):
+            return self._of_source(given, None)
         self._label = given
         return None
 

@@ -157,6 +157,7 @@ def test_a_configuration_will_do_and_the_user_names_it(hsc: Callable[..., Path],
     root = hsc((1, "3,2"))
     text = PROGRAM.replace("config.", "config.skyMap['discrete'].") + "config.skyMap.name='discrete'\n"
     put(root, text.encode(), "config/deep_makeSkyMap.py")
+    assert list(plan_gen2(root, Options(skymap="discrete/mine")).skymaps) == ["discrete/mine"]
     plan = plan_gen2(root, Options(skymap="mine"))
     assert list(plan.skymaps) == ["mine"]
     assert patches(plan) == {"hsc": {("mine", 1, 13)}}
