@@ -36,8 +36,6 @@ OF_PIPELINES = {
 
 WITHOUT = {
     "create": {"-f", "--outfile"},  # a repository carries all it needs, in its root
-    "ingest-zip": {"--no-dry-run"},  # --dry-run is a flag: left out, it is not dry
-    "transfer-datasets": {"--no-dry-run"},
 }
 """Options that we leave out, and why."""
 
