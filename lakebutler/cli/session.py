@@ -26,6 +26,7 @@ __all__ = [
     "ENVIRONMENT",
     "Session",
     "counted",
+    "listed",
     "first_is_repository",
     "looks_like_place",
     "pass_session",
@@ -48,6 +49,26 @@ def say(message: str) -> None:
         c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode("ascii") for c in message
     )
     click.echo(message if message.isprintable() else "".join(plain), err=True)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Write names in a title.
+
+    Parameters
+    ----------
+    names : sequence of `str`
+        The names.
+    most : `int`, optional
+        How many may stand there.
+
+    Returns
+    -------
+    text : `str`
+        All of a few, else the first ones and how many more there are.
+    """
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
 def counted(number: int, noun: str) -> str:

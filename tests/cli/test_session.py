@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakebutler.cli.session import Session, first_is_repository, looks_like_place
+from lakebutler.cli.session import Session, first_is_repository, listed, looks_like_place
 from lakebutler.config import FORMAT_FILE
 from lakebutler.errors import NotARepositoryError
 
@@ -102,3 +102,9 @@ def test_no_repository_anywhere_says_where_it_looked_and_what_to_do(
         Session().repository()
     assert str(tmp_path) in caught.value.message
     assert "lakebutler create" in str(caught.value.hint)
+
+
+def test_many_names_in_a_title_are_counted() -> None:
+    assert listed(["HSC"]) == "HSC"
+    assert listed(["A", "B", "C"]) == "A, B, C"
+    assert listed(list("ABCDE")) == "A, B and 3 more"

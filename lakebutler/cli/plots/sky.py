@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.cli.plots.columns import data_id_values, dataset_values, refs_with_records
 from lakebutler.cli.select import with_only_governors
-from lakebutler.cli.session import counted, say
+from lakebutler.cli.session import counted, listed, say
 from lakebutler.errors import DatasetNotFoundError, DimensionNameError, InvalidQueryError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def plot_sky(
     save_sky(
         Sky(shown, [value for _, value in placed], tracts, inner),
         target,
-        title=", ".join(names),
+        title=listed(names),
         subtitle=f"{counted(len(placed), what.replace('_', ' '))}",
         label=colour or ("band" if any(v is not None for v in values) else ""),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebutler.cli.plots.columns import plain_value
 from lakebutler.cli.select import with_only_governors
-from lakebutler.cli.session import counted
+from lakebutler.cli.session import counted, listed
 from lakebutler.errors import DatasetNotFoundError, InvalidQueryError, known_names
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def plot_timeline(
     save_timeline(
         bars,
         target,
-        title=f"{', '.join(cameras)}: {counted(len(bars), 'exposure')}",
+        title=f"{listed(cameras)}: {counted(len(bars), 'exposure')}",
         label=colour,
         hours="hours since 0:00 TAI of the day of observing",
     )
