@@ -124,7 +124,7 @@ def check_int(value: Any) -> int:
         If it does not fit 64 bits.
     """
     if type(value) is not int:
-        if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", ()) != ():
+        if not _is_integer(value):
             raise TypeError(f"must be an integer, not {describe(value)}")
         try:
             value = operator.index(value)
@@ -133,6 +133,13 @@ def check_int(value: Any) -> int:
     if not check_range(value):
         raise ValueError(f"must fit a 64-bit integer, which {value} does not")
     return int(value)
+
+
+def _is_integer(value: Any) -> bool:
+    """Whether something is a number of integer type: some numpy takes its booleans for one."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "i")
+    shape = getattr(value, "shape", ())
+    return not isinstance(value, bool) and hasattr(value, "__index__") and kind in "iu" and shape == ()
 
 
 def check_string(value: Any) -> str:
