@@ -207,9 +207,7 @@ def _write_votable(table: Table, path: str) -> None:
     config = {"version_1_4_or_later": True}  # TIMESYS came with that version
     resource.coordinate_systems.append(CooSys(ID="ICRS", system="ICRS", config=config))
     resource.time_systems.append(
-        TimeSys(
-            ID="UTC", timeorigin="MJD-origin", timescale="UTC", refposition="TOPOCENTER", config=config
-        )
+        TimeSys(ID="UTC", timeorigin="MJD-origin", timescale="UTC", refposition="TOPOCENTER", config=config)
     )
     frames = {"s_ra": "ICRS", "s_dec": "ICRS", "s_region": "ICRS", "t_min": "UTC", "t_max": "UTC"}
     for field in resource.tables[0].fields:
