@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["connect", "lazy", "query", "run", "stream"]
 
 _LOCK_DOWN = (
+    "SET temp_directory = ''",  # a directory for it could be read, and written to
     "SET enable_external_access = false",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
@@ -315,7 +316,9 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     try:
         statements = connection.extract_statements(sql)
         if len(statements) == 1 and statements[0].type == duckdb.StatementType.EXPLAIN:
-            statements = connection.extract_statements(_EXPLAIN.sub("", sql, count=1))
+            # What is looked at has to be the end of what will run: nothing may stand before the word.
+            begin = _EXPLAIN.match(sql)
+            statements = connection.extract_statements(sql[begin.end() :]) if begin else []
     except duckdb.Error as error:
         raise InvalidQueryError(_first_line(error)) from None
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:

@@ -67,10 +67,20 @@ def pandas_frame(table: pa.Table) -> Any:
     Returns
     -------
     frame : `pandas.DataFrame`
-        With IDs as texts.
+        With IDs as texts.  Integers and truths of which some are missing are of the types of
+        pandas that have a missing value, ``Int64`` and ``boolean``: no number is rounded.
     """
-    _needed("pandas")
-    return with_text_ids(table).to_pandas()
+    import pyarrow as pa
+
+    pandas = _needed("pandas")
+    whole = {pa.int8(): pandas.Int8Dtype, pa.int16(): pandas.Int16Dtype, pa.int32(): pandas.Int32Dtype}
+    whole |= {pa.int64(): pandas.Int64Dtype, pa.bool_(): pandas.BooleanDtype}
+    table = with_text_ids(table)
+    frame = table.to_pandas(types_mapper=lambda kind: whole[kind]() if kind in whole else None)
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if field.type in whole and not column.null_count:
+            frame[field.name] = frame[field.name].astype(whole[field.type]().numpy_dtype)
+    return frame
 
 
 def polars_frame(table: pa.Table) -> Any:

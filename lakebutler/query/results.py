@@ -426,8 +426,9 @@ def rows_table(types: Mapping[str, str], names: Sequence[str], rows: Sequence[tu
 
     if not names:
         return pa.table({"one": pa.array([1] * len(rows), pa.int32())})
-    schema = TableSchema("rows", tuple(Column(n, types[n]) for n in names), (), ())
-    return rows_to_table(schema, rows)
+    # A result may have names that no table's column may have, such as ``visit.exposure_time``.
+    columns = tuple(Column(f"c{i}", types[name]) for i, name in enumerate(names))
+    return rows_to_table(TableSchema("rows", columns, (), ()), rows).rename_columns(list(names))
 
 
 def values_of(column: Any) -> list[Any]:

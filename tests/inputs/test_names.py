@@ -206,7 +206,7 @@ def test_the_harness_fails_on_names_that_are_flattened(monkeypatch: pytest.Monke
 
 PLANTS = {
     "run": ("lakebutler.registry.collections.check_collection_name", lambda name: name, "a\x1b[31mb"),
-    "tag": ("lakebutler.lake.tags.check_tag_name", lambda name: name, "a\x1b[31mb"),
+    "tag": ("lakebutler.lake.tagging.check_tag_name", lambda name: name, "a\x1b[31mb"),
 }
 
 

@@ -133,6 +133,37 @@ def test_results_are_columns_for_each_kind_of_table(butler: Butler) -> None:
     assert np.ma.is_masked(records["timespan_begin"])
 
 
+@pytest.mark.parametrize("duckdb", [False, True])
+def test_rows_with_any_fields_are_columns_too(butler: Butler, duckdb: bool) -> None:
+    with by_duckdb() if duckdb else pytest.MonkeyPatch.context(), butler.query() as query:
+        asked = query.where(A).general(["exposure"], "exposure.seq_num", "exposure.obs_id", find_first=False)
+        rows = sorted((row["exposure"], row["exposure.seq_num"], row["exposure.obs_id"]) for row in asked)
+        wanted = ["exposure", "exposure.seq_num", "exposure.obs_id"]
+        frame = asked.to_pandas()
+        assert sorted(zip(*(frame[name].tolist() for name in wanted), strict=True)) == rows
+        assert sorted(asked.to_polars().select(wanted).rows()) == rows
+        assert set(wanted) <= set(asked.to_table().colnames)
+        nothing = query.where(A, exposure=999).general(["exposure"], "exposure.obs_id", find_first=False)
+        assert nothing.to_arrow().num_rows == 0
+        assert "exposure.obs_id" in nothing.to_arrow().column_names
+
+
+@pytest.mark.parametrize("duckdb", [False, True])
+def test_integers_beside_missing_ones_are_not_rounded(butler: Butler, duckdb: bool) -> None:
+    with by_duckdb() if duckdb else pytest.MonkeyPatch.context(), butler.query() as query:
+        records = query.dimension_records("exposure").where(A)
+        wanted = records.to_arrow()["timespan_begin"].to_pylist()
+        assert None in wanted
+        frame = records.to_pandas()
+    assert [None if value != value else value for value in map(plain, frame["timespan_begin"])] == wanted
+    assert frame["exposure"].dtype == np.int64
+
+
+def plain(value: Any) -> Any:
+    """Give the missing value of pandas as one that is not itself."""
+    return value if isinstance(value, int | np.integer) else float("nan")
+
+
 def test_a_result_of_nothing_is_a_table_of_no_rows(butler: Butler) -> None:
     with butler.query() as query:
         results = query.datasets("raw", "raws").where(A, exposure=999)
