@@ -212,19 +212,24 @@ class RegistryDataIds(_Results[DataCoordinate]):
             A dataset that goes with it.
         """
         group = self.dimensions if dimensions is None else self.universe.conform(dimensions)
-        query = self._query.join_dimensions(self.dimensions)
-        results = query.datasets(datasetType, collections, find_first=findFirst)
-        refs: dict[DataCoordinate, list[DatasetRef]] = {}
-        for ref in results:
-            refs.setdefault(ref.dataId, []).append(ref)
-        theirs = results.dimensions
+        kind = self._query.datasets(datasetType, collections, find_first=findFirst).dataset_type
+        name, component = kind.nameAndComponent()
+        # Rows have all dimensions of the data IDs: their time chooses among calibrations.
+        rows = self._query.join_dataset_search(name, collections).general(
+            self.dimensions.union(kind.dimensions),
+            dataset_fields={name: {"dataset_id", "run"}},
+            find_first=findFirst,
+        )
+        if self._records:
+            rows = rows.with_dimension_records()
+        whole = kind if component is None else kind.makeCompositeDatasetType()
         seen = set()
-        for wide in query.join_dataset_search(datasetType, collections).data_ids(group.union(theirs)):
-            data_id = wide.subset(group)
-            for ref in refs.get(wide.subset(theirs), ()):
-                if (data_id, ref.id) not in seen:
-                    seen.add((data_id, ref.id))
-                    yield data_id, ref
+        for row in rows.iter_tuples(whole):
+            data_id = row.data_id.subset(group)
+            (ref,) = row.refs
+            if (data_id, ref.id) not in seen:
+                seen.add((data_id, ref.id))
+                yield data_id, ref if component is None else ref.makeComponentRef(component)
 
 
 class DatasetResults(_Results[DatasetRef]):

@@ -9,6 +9,7 @@ import pytest
 
 from lakebutler import (
     Butler,
+    CalibrationLookupError,
     CollectionExpressionError,
     CollectionType,
     DatasetRef,
@@ -88,6 +89,30 @@ def test_data_ids_lead_to_their_datasets(filled: Butler) -> None:
     }
     with ids.materialize() as same:
         assert same.toSet() == set(ids.toSequence())
+
+
+def test_related_calibrations_are_those_valid_at_the_time(filled: Butler) -> None:
+    registry = filled.registry
+    filled.collections.register("night", CollectionType.CALIBRATION)
+    registry.registerRun("later/run")
+    later = filled.put({"d": "later"}, "bias", instrument=CAM, detector=0, run="later/run")
+    earlier = filled.find_dataset("bias", instrument=CAM, detector=0)
+    assert earlier is not None
+    noon = instant("2025-01-02T12:00:00")
+    registry.certify("night", [earlier], Timespan(None, noon))
+    registry.certify("night", [later], Timespan(noon, None))
+    ids = registry.queryDataIds(["exposure", "detector"], instrument=CAM, detector=0)
+    for first in (True, False):
+        pairs = ids.findRelatedDatasets("bias", "night", findFirst=first)
+        found = sorted((data_id["exposure"], ref.run) for data_id, ref in pairs)
+        assert found == [(101, RUN), (102, RUN), (201, "later/run")]
+    narrow = list(ids.findRelatedDatasets("bias", "night", dimensions=["detector"]))
+    assert sorted(ref.run for _, ref in narrow) == sorted([RUN, "later/run"])
+    assert {data_id.dimensions for data_id, _ in narrow} == {ids.universe.conform(["detector"])}
+    expanded = ids.expanded().findRelatedDatasets("bias", [RUN, "later/run"])
+    assert all(d.hasRecords() and ref.dataId.hasRecords() and ref.run == RUN for d, ref in expanded)
+    with pytest.raises(CalibrationLookupError, match="valid"):
+        list(ids.subset(["detector"]).findRelatedDatasets("bias", "night"))
 
 
 def test_records_are_found_and_sorted(filled: Butler) -> None:
