@@ -165,7 +165,12 @@ class FindingButler(ButlerBase):
                 kind, exact.required_values, path, timespan if timespan is not None else when
             )
             if found is None:
-                self._registry.expand(exact)  # names a value that does not exist
+                try:
+                    self._registry.expand(exact)
+                except DataIdValueError as exc:  # names a value that does not exist
+                    raise DatasetNotFoundError(
+                        f"there is no {kind.name} with data ID {exact}: {exc.message}", hint=exc.hint
+                    ) from None
                 names = ", ".join(name for name, _ in path) or "no collection"
                 wanted = timespan if timespan is not None else when
                 valid = f" that is valid in {wanted}" if wanted is not None and kind.isCalibration() else ""

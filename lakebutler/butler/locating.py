@@ -13,7 +13,7 @@ from lakebutler.butler.finding import DataId, FindingButler
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datastore.records import FileRecord
-from lakebutler.errors import DatasetNotFoundError
+from lakebutler.errors import DatasetNotFoundError, MissingDatasetTypeError
 
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
@@ -105,7 +105,7 @@ class LocatingButler(FindingButler):
         if isinstance(datasetRefOrType, DatasetRef):
             return datasetRefOrType, None
         kind = self._registry.dataset_type(datasetRefOrType)
-        exact = self._resolve(kind, dataId, kwargs)[0]
+        exact = self._registry.expand(self._resolve(kind, dataId, kwargs)[0])
         target = run or self.run
         if target is None:
             from lakebutler.errors import NoDefaultCollectionError
@@ -263,11 +263,12 @@ class LocatingButler(FindingButler):
         Returns
         -------
         existence : `DatasetExistence`
-            True if the dataset can be read.
+            True if the dataset can be read; what names a dataset type, or a value in
+            the data ID, that does not exist is unrecognized.
         """
         try:
             _, file = self._found(dataset_ref_or_type, data_id, collections, None, kwargs)
-        except DatasetNotFoundError:
+        except (DatasetNotFoundError, MissingDatasetTypeError):
             return DatasetExistence.UNRECOGNIZED
         if file is None:
             return DatasetExistence.RECORDED

@@ -19,6 +19,7 @@ from lakebutler import (
     InconsistentDataIdError,
     Timespan,
 )
+from lakebutler.butler.existence import DatasetExistence
 from lakebutler.errors import DataIdValueError
 from tests.butler.conftest import RUN, copy_repository
 from tests.butler.world import CAM, EXPOSURES, FILTERS, Place, check_message, instant, note_id, span
@@ -131,9 +132,9 @@ def test_keywords_prevail_over_the_data_id(shared: Butler) -> None:
         ({"exposure": 101, "detector": 1.0}, DimensionValueError, ("detector", "1.0")),
         ({"exposure": True, "detector": 1}, DimensionValueError, ("exposure", "True")),
         ({"exposure": 2**63, "detector": 1}, DimensionValueError, ("exposure", "64")),
-        ({"exposure": 101, "detector": 77}, DataIdValueError, ("detector=77", "0, 1, 2, 3")),
-        ({"exposure": 101, "detector": 1, "instrument": "Cam2"}, DataIdValueError, ("Cam2", "'Cam1'")),
-        ({"exposure": 101, "detector": 1, "instrument": "Càm1"}, DataIdValueError, ("Càm1", "'Cam1'")),
+        ({"exposure": 101, "detector": 77}, DatasetNotFoundError, ("detector=77", "0, 1, 2, 3")),
+        ({"exposure": 101, "detector": 1, "instrument": "Cam2"}, DatasetNotFoundError, ("Cam2", "'Cam1'")),
+        ({"exposure": 101, "detector": 1, "instrument": "Càm1"}, DatasetNotFoundError, ("Càm1", "'Cam1'")),
         ({"exposure": 101, "detector": 1, "instrument": "\ud800"}, DimensionValueError, ("instrument",)),
         ({"day_obs": "x", "seq_num": "y", "detector": 1}, DimensionValueError, ("seq_num", "'y'")),
         ({"day_obs": 20250101, "seq_num": None, "detector": 1}, DimensionValueError, ("seq_num",)),
@@ -146,6 +147,23 @@ def test_a_data_id_that_makes_no_sense_is_explained(
     with pytest.raises(error) as caught:
         shared.get("note", {"instrument": CAM, **keys})
     check_message(caught.value, *words)
+
+
+@pytest.mark.parametrize("wrong", [{"detector": 77}, {"instrument": "Cam2"}], ids=str)
+def test_a_dataset_of_what_does_not_exist_is_not_found(shared: Butler, wrong: dict[str, Any]) -> None:
+    data_id = {"instrument": CAM, "exposure": 101, "detector": 1, **wrong}
+    name, value = next(iter(wrong.items()))
+    assert shared.exists("note", data_id) is DatasetExistence.UNRECOGNIZED
+    assert shared.exists("no_such_type", data_id) is DatasetExistence.UNRECOGNIZED
+    assert shared.find_dataset("note", data_id) is None
+    for verb in (shared.get, shared.getDeferred, shared.getURI, shared.getURIs):
+        with pytest.raises(DatasetNotFoundError) as caught:
+            verb("note", data_id)
+        check_message(caught.value, "note", name, str(value))
+    with pytest.raises(DataIdValueError, match=name):
+        shared.getURI("note", data_id, predict=True, run="any")
+    with pytest.raises(DimensionNameError, match="detector"):
+        shared.exists("note", instrument=CAM, exposure=101)
 
 
 def test_a_fact_that_several_dimensions_have_must_say_whose_it_is(shared: Butler) -> None:

@@ -248,7 +248,7 @@ CASES: list[Wrong] = [
     ("type that is not there", lambda w: w.butler.get_dataset_type("nope"), MissingDatasetTypeError),
     ("type that is not there, in the registry", lambda w: w.registry.getDatasetType("nope"),
      MissingDatasetTypeError),
-    ("existence of no such type", lambda w: w.butler.exists("nope", note_id()), MissingDatasetTypeError),
+    ("existence of half a data ID", lambda w: w.butler.exists("note", instrument=CAM), DimensionNameError),
     ("IDs that are none", lambda w: w.butler.get_many_datasets(["xyz"]), DataIdValueError),
     ("locations of a stranger", lambda w: w.registry.getDatasetLocations(w.stranger), DatasetNotFoundError),
     ("artifacts of a stranger", lambda w: w.butler.retrieveArtifacts([w.stranger], w.elsewhere),
