@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lakebutler.errors import InvalidQueryError, known_names
+from lakebutler.errors import InvalidQueryError, RegistryError, known_names
 from lakebutler.query import tree
 from lakebutler.query.columns import ColumnRef, Scope, resolve
 from lakebutler.query.expression import Bound, Constant, Operation
@@ -257,7 +257,7 @@ class _Binder:
                 raise self.fail(
                     node, f"NULL cannot be compared with {node.operator}", "use IS NULL or IS NOT NULL"
                 )
-            test = Operation("is_null", (right if left.type == "null" else left,), "bool")
+            test = _is_missing(right if left.type == "null" else left)
             return test if node.operator == "=" else Operation("not", (test,), "bool")
         left, right = self._alike(node, left, right)
         kind = left.type
@@ -291,7 +291,7 @@ class _Binder:
         return Operation("and", tuple(parts), "bool")
 
     def is_null(self, node: tree.IsNull) -> Bound:
-        test = Operation("is_null", (self.visit(node.operand),), "bool")
+        test = _is_missing(self.visit(node.operand))
         return Operation("not", (test,), "bool") if node.negated else test
 
     def like(self, node: tree.Like) -> Bound:
@@ -322,7 +322,7 @@ class _Binder:
             raise self.fail(node.operand, f"IN cannot look for {_describe(operand)}")
         test = Operation("in", (operand, *items), "bool")
         if or_null:
-            test = Operation("or", (test, Operation("is_null", (operand,), "bool")), "bool")
+            test = Operation("or", (test, _is_missing(operand)), "bool")
         return Operation("not", (test,), "bool") if node.negated else test
 
     def in_query(self, node: tree.InQuery) -> Bound:
@@ -332,7 +332,7 @@ class _Binder:
             raise self.fail(node, "IN (SELECT …) cannot be used here")
         try:
             values = ask(node.field, node.dataset_type, node.condition, self._values)
-        except InvalidQueryError as exc:
+        except (InvalidQueryError, RegistryError) as exc:
             message = exc.message.partition(":\n")[0]
             raise self.fail(node, f"in the inner query: {message}", exc.hint) from exc
         items = [self._alike(node, operand, constant(value))[1] for value in values]
@@ -402,6 +402,13 @@ _VISIT: dict[type, Any] = {
     tree.IsIn: _Binder.is_in,
     tree.Overlaps: _Binder.overlaps,
 }
+
+
+def _is_missing(bound: Bound) -> Bound:
+    """Test that there is no value; of a value that is given the answer is known."""
+    if isinstance(bound, Constant):
+        return Constant(bound.type == "null", "bool")
+    return Operation("is_null", (bound,), "bool")
 
 
 def _merge_equalities(operands: list[Bound]) -> list[Bound]:

@@ -24,6 +24,7 @@ _TYPES = {
     "hash": "BLOB",
     "datetime": "TIMESTAMPTZ",
 }
+_ARITHMETIC = ("+", "-", "*", "/", "%", "negate")
 _LONG = 20
 """Lists of more values than this are one parameter."""
 
@@ -168,12 +169,23 @@ class _Expressions:
         return "(" + f" {op.name.upper()} ".join(self.write(o) for o in op.operands) + ")"
 
     def negation(self, op: Operation) -> str:
-        return f"({'NOT' if op.name == 'not' else '-'} {self.write(op.operands[0])})"
+        return f"(NOT {self.write(op.operands[0])})"
 
-    def division(self, op: Operation) -> str:
-        # Division by zero gives NULL, in every version of DuckDB.
-        left, right = (self.write(o) for o in op.operands)
-        return f"({left} {op.name} nullif({right}, 0))"
+    def arithmetic(self, op: Operation) -> str:
+        # NaN is missing, as it is in records; DuckDB puts it above all numbers.
+        text = self._computed(op)
+        return f"nullif({text}, CAST('NaN' AS DOUBLE))" if op.type == "float" else text
+
+    def _computed(self, bound: Bound) -> str:
+        if not isinstance(bound, Operation) or bound.name not in _ARITHMETIC:
+            return self.write(bound)
+        left, *right = (self._computed(o) for o in bound.operands)
+        if bound.name == "negate":
+            return f"(- {left})"
+        if bound.name in ("/", "%"):
+            # Division by zero gives NULL, in every version of DuckDB.
+            return f"({left} {bound.name} nullif({right[0]}, 0))"
+        return f"({left} {bound.name} {right[0]})"
 
     def bound(self, op: Operation) -> str:
         return self.span(op.operands[0])[op.name == "end"]
@@ -198,7 +210,12 @@ class _Expressions:
 
     def is_null(self, op: Operation) -> str:
         operand = op.operands[0]
-        return f"({self.span(operand)[0] if operand.type == 'timespan' else self.write(operand)} IS NULL)"
+        if operand.type != "timespan":
+            return f"({self.write(operand)} IS NULL)"
+        begin, end = self.span(operand)
+        # Only of a pair written in the expression can one end be missing.
+        either = isinstance(operand, Operation)
+        return f"({begin} IS NULL OR {end} IS NULL)" if either else f"({begin} IS NULL)"
 
     def sky(self, op: Operation) -> str:
         return self.columns.pairs(op)
@@ -248,9 +265,7 @@ _WRITE: Mapping[str, Callable[[_Expressions, Operation], str]] = {
     "and": _Expressions.logical,
     "or": _Expressions.logical,
     "not": _Expressions.negation,
-    "negate": _Expressions.negation,
-    "/": _Expressions.division,
-    "%": _Expressions.division,
+    **dict.fromkeys(_ARITHMETIC, _Expressions.arithmetic),
     "begin": _Expressions.bound,
     "end": _Expressions.bound,
     "overlaps": _Expressions.overlaps,

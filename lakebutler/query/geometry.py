@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["FUNCTIONS", "overlapping", "region_bytes", "region_of_value", "regions_overlap"]
+__all__ = ["FUNCTIONS", "is_region", "overlapping", "region_bytes", "region_of_value", "regions_overlap"]
+
+_FINITE = "angles must be finite numbers"
 
 
 def _lonlat(ra: float, dec: float) -> Any:
@@ -51,13 +54,41 @@ def _box(ra: float, dec: float, width: float, height: float) -> Any:
 
 
 def _polygon(*values: float) -> Any:
+    import numpy as np
     from lsst.sphgeom import ConvexPolygon
 
     vertices = [_unit(*pair) for pair in zip(values[::2], values[1::2], strict=True)]
     try:
         return ConvexPolygon(vertices)
     except (RuntimeError, ValueError) as exc:
+        if np.linalg.matrix_rank([(v.x(), v.y(), v.z()) for v in vertices], tol=1e-6) == 3:
+            raise ValueError("the vertices must lie within one hemisphere") from exc
         raise ValueError("three of the vertices at least must be different, and not on one line") from exc
+
+
+def _pos(text: str) -> Any:
+    """Make a region of an IVOA POS string, in which lsst-sphgeom looks at little but the count of numbers."""
+    from lsst.sphgeom import Region
+
+    shape, *words = text.split() or [""]
+    if not shape:
+        raise ValueError("an empty string is no region")
+    numbers = [float(word) for word in words]
+    # Only a range may be infinite: it then ends at 0 or 360 degrees, or at a pole.
+    if not all(math.isfinite(n) or (shape == "RANGE" and math.isinf(n)) for n in numbers):
+        raise ValueError(_FINITE)
+    if shape == "CIRCLE" and len(numbers) == 3 and not 0.0 <= numbers[2] <= 180.0:
+        raise ValueError(f"a radius lies between 0 and 180 degrees, not at {numbers[2]:g}")
+    if shape == "RANGE" and len(numbers) == 4 and numbers[2] > numbers[3]:
+        raise ValueError(
+            f"a range of declinations goes from low to high, not from {numbers[2]:g} to {numbers[3]:g}"
+        )
+    if shape == "POLYGON" and len(numbers) >= 6 and len(numbers) % 2 == 0:
+        return _polygon(*numbers)
+    try:
+        return Region.from_ivoa_pos(text)
+    except (ValueError, RuntimeError) as exc:
+        raise ValueError(str(exc).rstrip(".") or f"{text!r} is no IVOA POS string") from None
 
 
 FUNCTIONS: Mapping[str, tuple[str, Callable[[int], bool], Callable[..., Any]]] = {
@@ -94,18 +125,10 @@ def region_bytes(function: str, arguments: Sequence[Any]) -> bytes:
         Raised if there is no such region.
     """
     if function == "REGION":
-        from lsst.sphgeom import Region
-
-        (text,) = arguments
-        if not text.strip():
-            raise ValueError("an empty string is no region")
-        try:
-            made = Region.from_ivoa_pos(text)
-        except (ValueError, RuntimeError) as exc:
-            raise ValueError(str(exc).rstrip(".") or f"{text!r} is no IVOA POS string") from None
+        made = _pos(*arguments)
     else:
         if not all(math.isfinite(value) for value in arguments):
-            raise ValueError("angles must be finite numbers")
+            raise ValueError(_FINITE)
         made = FUNCTIONS[function][2](*map(float, arguments))
     encoded: bytes = made.encode()
     return encoded
@@ -123,22 +146,47 @@ def region_of_value(value: Any) -> bytes | None:
     -------
     region : `bytes` or `None`
         `None` if the value is no region, and no single position on the sky.
-    """
-    module = type(value).__module__.split(".")[0]
-    if module == "lsst":
-        from lsst.sphgeom import Circle, LonLat, Region, UnitVector3d
 
-        if isinstance(value, LonLat):
-            value = Circle(UnitVector3d(value))
-        elif isinstance(value, UnitVector3d):
-            value = Circle(value)
-        return bytes(value.encode()) if isinstance(value, Region) else None
-    if module == "astropy":
+    Raises
+    ------
+    ValueError
+        Raised if it is a region with an angle that is not a number.
+    """
+    sphgeom = sys.modules.get("lsst.sphgeom")
+    if sphgeom is not None:
+        if isinstance(value, sphgeom.LonLat):
+            value = sphgeom.Circle(sphgeom.UnitVector3d(value))
+        elif isinstance(value, sphgeom.UnitVector3d):
+            value = sphgeom.Circle(value)
+        if is_region(value):
+            circle = value.getBoundingCircle()
+            if math.isnan(circle.getCenter().x()) or math.isnan(circle.getOpeningAngle().asRadians()):
+                raise ValueError(_FINITE)
+            return bytes(value.encode())
+    if type(value).__module__.split(".")[0] == "astropy":
         from astropy.coordinates import SkyCoord
 
         if isinstance(value, SkyCoord) and value.isscalar:
             return region_bytes("POINT", (float(value.icrs.ra.deg), float(value.icrs.dec.deg)))
     return None
+
+
+def is_region(value: Any) -> bool:
+    """Whether a value is a region; unions and intersections are collections as well.
+
+    Parameters
+    ----------
+    value
+        Anything.
+
+    Returns
+    -------
+    is_region : `bool`
+        True for any `lsst.sphgeom.Region`.
+    """
+    # Who has a region has imported its module.
+    sphgeom = sys.modules.get("lsst.sphgeom")
+    return sphgeom is not None and isinstance(value, sphgeom.Region)
 
 
 def overlapping(one: Any, other: Any) -> bool:

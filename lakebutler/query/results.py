@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -81,12 +82,18 @@ class QueryResults(Generic[T]):
         return self._with(self._request.where(*split_arguments(args, kwargs, bind)))
 
     def order_by(self, *args: Any) -> Self:
-        """Sort by names, with ``-`` in front from high to low, or by columns of an expression factory."""
+        """Sort by names, with ``-`` in front from high to low, or by columns of an expression factory.
+
+        An order given before is replaced; without a name there is none.
+        """
         terms: tuple[Any, ...] = tuple(order_text(term) for term in args)
-        return self._with(replace(self._request, order_by=self._request.order_by + terms))
+        return self._with(replace(self._request, order_by=terms))
 
     def limit(self, limit: int | None = None) -> Self:
         """Return that many rows at most; all if `None`."""
+        if limit is not None and not hasattr(limit, "__index__"):
+            raise InvalidQueryError(f"a limit is a whole number, not {type(limit).__name__} {limit!r}")
+        limit = None if limit is None else operator.index(limit)
         if limit is not None and limit < 0:
             raise InvalidQueryError(f"a limit cannot be negative ({limit})", hint="use None for all rows")
         return self._with(replace(self._request, limit=limit))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from lakebutler.query.expression import Bound, Constant, Operation
-from lakebutler.query.geometry import region_of_value
+from lakebutler.query.geometry import is_region, region_of_value
 from lakebutler.query.times import datetime_of, value_of_time
 from lakebutler.query.tree import MAX_INTEGER
 from lakebutler.timespan import Timespan
@@ -110,7 +110,7 @@ def members(value: Any) -> list[Any] | None:
         `None` if the value is a single one.
     """
     shape = getattr(value, "shape", None)
-    if isinstance(value, str | bytes | Mapping | Timespan) or shape == ():
+    if isinstance(value, str | bytes | Mapping | Timespan) or shape == () or is_region(value):
         return None
     return list(value) if isinstance(value, Collection) or shape is not None else None
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.time import Time
+from lsst.sphgeom import Angle, Circle, Region, UnionRegion, UnitVector3d
 
 from lakebutler import Timespan
 from lakebutler.errors import DimensionNameError, DimensionValueError, InvalidQueryError
@@ -167,10 +168,10 @@ class Number(int):
     ids=lambda v: type(v).__name__,
 )
 def test_bind_values_have_these_types(value: Any, wanted: Constant) -> None:
-    found = bound(":v IS NULL", v=value)
+    found = bound(":v = :v", v=value)
     assert isinstance(found, Operation)
-    (constant,) = found.operands
-    assert constant == wanted
+    constant, again = found.operands
+    assert constant == again == wanted
     assert isinstance(constant, Constant)
     assert type(constant.value) is type(wanted.value)
 
@@ -189,6 +190,11 @@ def test_bind_values_have_these_types(value: Any, wanted: Constant) -> None:
         (np.array([1, 2]), "is a list"),
         (range(3), "is a list"),
         (Time([1.0, 2.0], format="mjd"), "is a list"),
+        (Circle(UnitVector3d(1, 0, 0), Angle(float("nan"))), "angles must be finite"),
+        (
+            UnionRegion(Circle(UnitVector3d(1, 0, 0)), Region.from_ivoa_pos("CIRCLE nan 0 1")),
+            "angles must be finite",
+        ),
     ],
     ids=lambda v: type(v).__name__,
 )
@@ -246,6 +252,12 @@ def test_alternatives_for_one_column_become_one_list() -> None:
         ("exposure = NULL", "is_null(exposure)"),
         ("NULL != exposure", "not(is_null(exposure))"),
         ("exposure IS NOT NULL", "not(is_null(exposure))"),
+        ("NULL IS NULL", "True"),
+        ("3 IS NULL", "False"),
+        ("POINT(1, 2) IS NULL", "False"),
+        ("POINT(1, 2) IS NOT NULL", "not(False)"),
+        ("(T'2025-01-01', NULL) IS NULL", "False"),
+        ("NULL = T'2025-01-01'", "False"),
         ("exposure BETWEEN 1 AND 2", "((exposure >= 1) and (exposure <= 2))"),
         (
             "raw.dataset_id = '00000000-0000-0000-0000-000000000005'",

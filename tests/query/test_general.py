@@ -197,8 +197,36 @@ def test_values_can_be_those_of_datasets(butler: Butler, duckdb: bool) -> None:
     for where, message in [
         ("visit IN (SELECT detector FROM", "unexpected 'FROM'"),
         ("visit IN (SELECT nothing FROM calexp)", "no dimension 'nothing'"),
+        ("visit IN (SELECT visit FROM calexq)", r"(?s)inner query: .*'calexq'.*\n +\^"),
         ("visit IN (SELECT visit FROM calexp WHERE visit > 'a')", "in the inner query: cannot compare"),
         ("visit IN (SELECT run FROM raw)", "cannot compare"),
     ]:
         with pytest.raises(InvalidQueryError, match=message):
             butler.query_data_ids("visit", where=f"{A} AND {where}", explain=False)
+
+
+def test_a_limit_is_a_whole_number(butler: Butler) -> None:
+    with butler.query() as query:
+        results = query.where(A).data_ids(["exposure"])
+        for wrong in (2.5, "2"):
+            with pytest.raises(InvalidQueryError, match=f"a limit is a whole number, not .* {wrong!r}"):
+                results.limit(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("duckdb", [False, True])
+def test_a_new_order_replaces_the_old_one(butler: Butler, duckdb: bool) -> None:
+    with butler.query() as query:
+        kinds: list[Any] = [
+            query.where(A).data_ids(["exposure"]),
+            query.where(A).dimension_records("exposure"),
+            query.where(A, detector=0).datasets("raw", "raws"),
+            query.where(A).general(["exposure"], "exposure.exposure_time"),
+        ]
+    with by_duckdb() if duckdb else pytest.MonkeyPatch.context():
+        for results in kinds:
+            rising, falling = list(results.order_by("exposure")), list(results.order_by("-exposure"))
+            assert len(rising) > 1
+            assert rising != falling
+            assert list(results.order_by("-exposure").order_by("exposure")) == rising
+            assert list(results.order_by("-exposure").order_by().order_by("exposure")) == rising
+            assert "order by" not in str(results.order_by("-exposure").order_by().plan())

@@ -19,8 +19,10 @@ from lsst.sphgeom import (
     ConvexPolygon,
     HealpixPixelization,
     HtmPixelization,
+    IntersectionRegion,
     LonLat,
     Region,
+    UnionRegion,
     UnitVector3d,
 )
 
@@ -252,6 +254,33 @@ def test_positions_can_be_bound(butler: Butler) -> None:
     place = SkyCoord(0.6, 0.1, unit="deg")
     check(butler, ["visit"], "visit.region OVERLAPS here", wanted, here=place)
     check(butler, ["visit"], "visit.region OVERLAPS here", wanted, here=LonLat.fromDegrees(0.6, 0.1))
+
+
+BOTH = Circle(at(0.7, 0.2), Angle.fromDegrees(0.3))
+COMPOUNDS = [
+    UnionRegion(ROUND, Circle(at(1.3, -0.2), Angle.fromDegrees(0.1))),
+    UnionRegion(ROUND, ROUND),
+    IntersectionRegion(ROUND, BOTH),
+    UnionRegion(ROUND, IntersectionRegion(BOTH, Circle(at(0.9, 0.2), Angle.fromDegrees(0.2)))),
+]
+
+
+@pytest.mark.parametrize("region", COMPOUNDS, ids=lambda region: type(region).__name__)
+def test_unions_and_intersections_of_regions_are_regions(butler: Butler, region: Region) -> None:
+    wanted = {(v,) for v, its in VISITS.items() if meet(its, region)}
+    assert 0 < len(wanted) < len(VISITS)
+    check(butler, ["visit"], "visit.region OVERLAPS :r", wanted, r=region)
+    check(butler, ["visit"], "r OVERLAPS visit.region AND r OVERLAPS r AND :r IS NOT NULL", wanted, r=region)
+    with butler.query() as query:
+        x = query.expression_factory
+        found = query.where(x.instrument == "Cam", x.visit.region.overlaps(region)).data_ids(["visit"])
+        assert {(d["visit"],) for d in found} == wanted
+
+
+def test_an_open_range_ends_at_the_poles(butler: Butler) -> None:
+    wanted = {(v,) for v, its in VISITS.items() if meet(its, Box.fromDegrees(0.0, 0.5, 359.9, 90.0))}
+    assert 0 < len(wanted) < len(VISITS)
+    check(butler, ["visit"], "visit.region OVERLAPS REGION('RANGE 0 359.9 0.5 +Inf')", wanted)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ def test_conditions_bind_their_values_each_once() -> None:
 ((("exposure"."exposure" BETWEEN CAST($p2 AS BIGINT) AND CAST($p3 AS BIGINT) AND \
 (CAST("exposure"."exposure" AS HUGEINT) - CAST($p2 AS BIGINT)) % CAST($p4 AS BIGINT) = 0) OR \
 "exposure"."exposure" IN (CAST($p5 AS BIGINT))) OR \
-(("exposure"."exposure_time" / nullif(CAST($p4 AS BIGINT), 0)) > CAST($p6 AS DOUBLE))) AND \
+(nullif(("exposure"."exposure_time" / nullif(CAST($p4 AS BIGINT), 0)), CAST('NaN' AS DOUBLE)) > \
+CAST($p6 AS DOUBLE))) AND \
 ("exposure"."group" LIKE CAST($p7 AS VARCHAR) ESCAPE '^'))
         """,
     )
