@@ -19,7 +19,7 @@ from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.named import NamedValueSet
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import DimensionNameError, DimensionValueError, known_names
+from lakebutler.errors import DatasetTypeError, DimensionNameError, DimensionValueError, known_names
 from lakebutler.ids import DatasetIdGenEnum
 from lakebutler.registry import collections, dataset_types
 from lakebutler.registry.registry import Registry
@@ -389,9 +389,19 @@ class ButlerRegistry(AskingRegistry):
         -------
         refs : `list` [`DatasetRef`]
             The datasets.
+
+        Raises
+        ------
+        DatasetTypeError
+            Raised if the type is not as it is registered.
         """
         del expand
-        kind = self._registry.dataset_type(datasetType)
+        name = datasetType.name if isinstance(datasetType, DatasetType) else datasetType
+        kind = self._registry.dataset_type(name)
+        if isinstance(datasetType, DatasetType) and datasetType != kind:
+            raise DatasetTypeError(
+                f"{datasetType} is not as it is registered: {kind}", hint=f"pass its name, {name!r}"
+            )
         chosen = run if run is not None else self._butler.run
         if chosen is None:
             from lakebutler.errors import NoDefaultCollectionError

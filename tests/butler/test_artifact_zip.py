@@ -18,8 +18,8 @@ from lakebutler.errors import (
     ConflictingDefinitionError,
     DataIdValueError,
     DatasetNotFoundError,
+    DimensionNameError,
     FileFormatError,
-    MissingDatasetTypeError,
     RepositoryExistsError,
     RepositoryFormatError,
     StorageError,
@@ -116,6 +116,21 @@ print(json.dumps(found))
         assert [butler.get(ref) for ref in refs] == [source.get(ref) for ref in refs]
 
 
+def test_a_zip_brings_the_types_that_its_index_defines(source: Butler, tmp_path: Path) -> None:
+    refs = everything(source)
+    zipped = source.retrieve_artifacts_zip(refs, tmp_path)
+    empty = Place(str(tmp_path / "empty"))
+    empty.make()
+    with empty.open(writeable=True) as butler:
+        butler.ingest_zip(zipped, transfer_dimensions=True, dry_run=True)
+        assert list(butler.registry.queryDatasetTypes()) == []
+        butler.ingest_zip(zipped, transfer_dimensions=True)
+        kinds = {kind.name: kind for kind in butler.registry.queryDatasetTypes()}
+        assert kinds == {ref.datasetType.name: ref.datasetType for ref in refs}
+        assert butler.version == 1
+        assert [butler.get(ref) for ref in refs] == [source.get(ref) for ref in refs]
+
+
 # ---------------------------------------------------------------------- bad input
 
 
@@ -176,6 +191,13 @@ HOSTILE: dict[str, Any] = {
     "size": (edit(lambda i: first(i)["info"].update(file_size=3)), FileFormatError, "size"),
     "part": (edit(lambda i: first(i)["info"].update(component="wcs")), FileFormatError, "part"),
     "ids": (edit(lambda i: first(i).update(ids=["nonsense"])), FileFormatError, "malformed"),
+    "type": (edit(lambda i: i["refs"]["dataset_types"].pop("bias")), FileFormatError, "bias"),
+    "nameless": (edit(lambda i: i["refs"]["dataset_types"]["bias"].update(name=[])), FileFormatError, "type"),
+    "dimensions": (
+        edit(lambda i: i["refs"]["dataset_types"]["bias"].update(dimensions=["moon"])),
+        DimensionNameError,
+        "moon",
+    ),
     "list": (edit(lambda i: i.update(artifact_map=[])), FileFormatError, "malformed"),
 }
 
@@ -226,8 +248,5 @@ def test_what_is_no_zip_of_datasets_is_refused(source: Butler, place: Place, tmp
                 butler.ingest_zip(path, transfer_dimensions=True)
         with refused(place, butler, StorageError, "direct"):
             butler.ingest_zip(good, "direct")
-        butler.registry.removeDatasetType("setup")
-        with refused(place, butler, MissingDatasetTypeError, "setup"):
-            butler.ingest_zip(good)
     with pytest.raises(DatasetNotFoundError):
         source.retrieve_artifacts_zip([], tmp_path)

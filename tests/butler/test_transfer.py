@@ -13,6 +13,7 @@ from lakebutler.errors import (
     ConflictingDatasetTypeError,
     ConflictingDefinitionError,
     DataIdValueError,
+    DatasetTypeError,
     FileIntegrityError,
     InconsistentUniverseError,
     MissingDatasetTypeError,
@@ -180,6 +181,78 @@ def test_types_and_universes_must_agree(source: Butler, tmp_path: Path) -> None:
     two.make(dimensionConfig={**source.dimensions.to_config(), "namespace": "mine"})
     with two.open(writeable=True) as target, refused(two, target, InconsistentUniverseError, "mine"):
         target.transfer_from(source, everything(source))
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "calibration", "word"),
+    [
+        ("ArrowAstropy", True, "storage class ArrowAstropy"),
+        ("StructuredDataList", True, "storage class StructuredDataList"),
+        ("NoSuchClass", True, "storage class NoSuchClass"),
+        ("StructuredDataDict", False, "calibration"),
+    ],
+)
+@pytest.mark.parametrize("by_zip", [False, True])
+def test_what_could_not_be_read_here_is_refused(
+    source: Butler,
+    place: Place,
+    tmp_path: Path,
+    storage_class: str,
+    calibration: bool,
+    word: str,
+    by_zip: bool,
+) -> None:
+    refs = source.query_datasets("bias", "u/a")
+    made = source.retrieve_artifacts_zip(refs, tmp_path / "zips")
+    with place.open(writeable=True) as target:
+        target.registry.registerDatasetType(
+            DatasetType(
+                "bias",
+                ["instrument", "detector"],
+                storage_class,
+                universe=target.dimensions,
+                isCalibration=calibration,
+            )
+        )
+        with refused(place, target, ConflictingDatasetTypeError, "'bias'", word):
+            if by_zip:
+                target.ingest_zip(made, transfer_dimensions=True)
+            else:
+                target.transfer_from(source, refs, register_dataset_types=True, transfer_dimensions=True)
+
+
+@pytest.mark.parametrize("storage_class", ["ArrowNumpy", "ArrowTable", "AstropyTable"])
+def test_what_can_be_converted_is_taken_and_read(
+    source: Butler, place: Place, tmp_path: Path, storage_class: str
+) -> None:
+    import numpy as np
+    from astropy.table import Table
+
+    universe = source.dimensions
+    for name in ("one", "two"):
+        source.registry.registerDatasetType(DatasetType(name, [], "ArrowAstropy", universe=universe))
+    one, two = (source.put(Table({"x": [1, 2]}), name) for name in ("one", "two"))
+    with place.open(writeable=True) as target:
+        for name in ("one", "two"):
+            kind = DatasetType(name, [], storage_class, universe=target.dimensions)
+            target.registry.registerDatasetType(kind)
+        assert [ref.id for ref in target.transfer_from(source, [one])] == [one.id]
+        target.ingest_zip(source.retrieve_artifacts_zip([two], tmp_path))
+        for ref in (one, two):
+            found = target.get(ref.datasetType.name, collections="u/a")
+            assert type(found).__name__ == {"ArrowNumpy": "ndarray"}.get(storage_class, "Table")
+            assert [int(x) for x in np.asarray(found["x"])] == [1, 2]
+
+
+def test_datasets_are_inserted_by_the_type_that_is_registered(place: Place) -> None:
+    with place.open(writeable=True) as butler:
+        fill(butler)
+        butler.collections.register("u/b")
+        other = DatasetType(
+            "bias", ["instrument", "detector"], "ArrowTable", universe=butler.dimensions, isCalibration=True
+        )
+        with refused(place, butler, DatasetTypeError, "'bias'"):
+            butler.registry.insertDatasets(other, [{"instrument": CAM, "detector": 1}], run="u/b")
 
 
 def test_datasets_come_out_of_a_lake_file(source: Butler, place: Place, tmp_path: Path) -> None:

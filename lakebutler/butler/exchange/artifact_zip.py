@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lakebutler.butler.exchange.agreement import check_agreement
 from lakebutler.butler.exchange.export_records import dataset_rows, find_records, keys_of_table
 from lakebutler.butler.exchange.export_yaml import FOREIGN_FORMATTERS
 from lakebutler.butler.exchange.import_api import place_text
@@ -426,7 +427,9 @@ def _gather(
     for one, ref in refs["compact_refs"].items():
         by_type.setdefault(ref["dataset_type_name"], []).append((one, ref))
     for name, several in by_type.items():
-        _add_type(target, incoming, target.registry.dataset_type(name), several, where)
+        _add_type(
+            target, incoming, _dataset_type(target, bundle, refs["dataset_types"][name]), several, where
+        )
     runs = sorted({ref["run"] for ref in refs["compact_refs"].values()})
     bundle.collections = {run: Collection(CollectionType.RUN) for run in runs}
     classes = {
@@ -435,6 +438,25 @@ def _gather(
     }
     _add_artifacts(incoming, index["artifact_map"], members, where, classes, place)
     return incoming
+
+
+def _dataset_type(target: Target, bundle: Bundle, given: Mapping[str, Any]) -> DatasetType:
+    """The type as it is registered here; as the index defines it, if it is to be registered."""
+    name, calibration = given["name"], given["isCalibration"]
+    if not isinstance(name, str) or not isinstance(calibration, bool):
+        raise TypeError(f"dataset type {name!r}, isCalibration {calibration!r}")
+    theirs = DatasetType(
+        name,
+        target.registry.universe.conform(given["dimensions"]),
+        str(given["storageClass"]),
+        isCalibration=calibration,
+    )
+    ours = target.registry.types.find(target.registry.snapshot, name)
+    if ours is None:
+        bundle.types[name] = theirs
+        return theirs
+    check_agreement(ours, theirs)
+    return ours
 
 
 def _rows(target: Target, name: str, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:

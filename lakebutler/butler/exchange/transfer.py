@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from lakebutler.butler.exchange.agreement import check_agreement
 from lakebutler.butler.exchange.export_records import (
     Keys,
     dataset_rows,
@@ -32,7 +33,6 @@ from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.errors import (
     ArgumentError,
-    ConflictingDatasetTypeError,
     InconsistentUniverseError,
     MissingDatasetTypeError,
     StorageError,
@@ -164,7 +164,7 @@ def _require_same_universe(target: Target, source: Target) -> None:
 def _types(
     target: Target, source: Target, tables: dict[DatasetLayout, pa.Table], *, register: bool
 ) -> dict[str, DatasetType]:
-    """Types that are to be registered; refuses those that are missing or of other dimensions."""
+    """Types that are to be registered; refuses those that are missing or defined differently."""
     new = {}
     for table in tables.values():
         for name in table.column("dataset_type").unique().to_pylist():
@@ -177,11 +177,8 @@ def _types(
                 )
             if ours is None:
                 new[name] = theirs
-            elif ours.dimensions.required != theirs.dimensions.required:
-                raise ConflictingDatasetTypeError(
-                    f"dataset type {name!r} has dimensions {', '.join(ours.dimensions.required)} here, "
-                    f"{', '.join(theirs.dimensions.required)} there"
-                )
+            else:
+                check_agreement(ours, theirs)
     return new
 
 

@@ -168,7 +168,9 @@ class TransferringButler(ButlerBase):
         MissingDatasetTypeError
             Raised if a dataset type is not registered here.
         ConflictingDefinitionError
-            Raised if a data ID or an ID is taken by another dataset; nothing is added then.
+            Raised if a data ID or an ID is taken by another dataset, or if a dataset type
+            is defined differently here: other dimensions, a calibration in one only, or a
+            storage class whose datasets cannot be read as ours; nothing is added then.
         DataIdValueError
             Raised if dimension records are missing here.
         """
@@ -263,7 +265,12 @@ class TransferringButler(ButlerBase):
             Raised if it is no such zip, or has members that no such zip has: names that
             lead elsewhere, links, duplicates, bombs.  Nothing is written then.
         ConflictingDefinitionError
-            Raised if a dataset is here already, or its data ID is taken.
+            Raised if a dataset is here already, or its data ID is taken, or its type is
+            defined differently here.
+
+        Notes
+        -----
+        Dataset types that are not registered here are registered as the zip defines them.
         """
         from lakebutler.butler.exchange.artifact_zip import ingest_zip
 
