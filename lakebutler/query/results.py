@@ -91,9 +91,12 @@ class QueryResults(Generic[T]):
 
     def limit(self, limit: int | None = None) -> Self:
         """Return that many rows at most; all if `None`."""
-        if limit is not None and not hasattr(limit, "__index__"):
-            raise InvalidQueryError(f"a limit is a whole number, not {type(limit).__name__} {limit!r}")
-        limit = None if limit is None else operator.index(limit)
+        try:
+            limit = None if limit is None else operator.index(limit)
+        except TypeError:
+            raise InvalidQueryError(
+                f"a limit is a whole number, not {type(limit).__name__} {limit!r}"
+            ) from None
         if limit is not None and limit < 0:
             raise InvalidQueryError(f"a limit cannot be negative ({limit})", hint="use None for all rows")
         return self._with(replace(self._request, limit=limit))
