@@ -16,8 +16,8 @@ from lakebutler.butler.defaults import RegistryDefaults
 from lakebutler.butler.index import (
     ParsedButlerDatasetURI,
     find_label,
+    known_labels,
     parse_dataset_uri,
-    read_index,
     resolve_place,
 )
 from lakebutler.butler.metrics import ButlerMetrics
@@ -146,9 +146,9 @@ class Butler(ButlerVerbs):
         labels : `set` [`str`]
             From the YAML mapping in the file (or at the URL) that the environment
             variable ``DAF_BUTLER_REPOSITORY_INDEX`` names, or in the variable
-            ``DAF_BUTLER_REPOSITORIES``; empty if there is neither.
+            ``DAF_BUTLER_REPOSITORIES``; empty if there is neither, or it cannot be read.
         """
-        return set(read_index())
+        return set(known_labels())
 
     @classmethod
     def get_repo_uri(cls, label: str, return_label: bool = False) -> ResourcePath:
@@ -173,7 +173,7 @@ class Butler(ButlerVerbs):
         """
         from lsst.resources import ResourcePath
 
-        place = read_index().get(label, label) if return_label else find_label(label)
+        place = known_labels().get(label, label) if return_label else find_label(label)
         return ResourcePath(place, forceAbsolute=False)
 
     @classmethod

@@ -13,6 +13,7 @@ import uuid
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
+from lakebutler.config import has_repository
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.errors import DataIdValueError, NotARepositoryError, RepositoryFormatError, known_names
 
@@ -23,6 +24,7 @@ __all__ = [
     "UnknownRepositoryError",
     "dataset_uri",
     "find_label",
+    "known_labels",
     "parse_dataset_uri",
     "read_index",
     "resolve_place",
@@ -85,8 +87,8 @@ def read_index() -> dict[str, str]:
     where = place or REPOSITORIES_VARIABLE
     try:
         loaded = yaml.safe_load(_text(place) if place else inline or "")
-    except (yaml.YAMLError, OSError, ValueError, RecursionError) as exc:
-        line = " ".join(str(exc).split())[:200]
+    except Exception as exc:  # noqa: BLE001  each filesystem of fsspec has errors of its own
+        line = " ".join(str(exc).split())[:200] or type(exc).__name__
         raise RepositoryFormatError(f"cannot read the index of repositories {where}: {line}") from None
     if not isinstance(loaded, dict) or not all(isinstance(value, str) for value in loaded.values()):
         raise RepositoryFormatError(
@@ -138,11 +140,48 @@ def find_label(label: str) -> str:
     )
 
 
+def known_labels() -> dict[str, str]:
+    """The index of repositories; empty also if it cannot be read."""
+    try:
+        return read_index()
+    except RepositoryFormatError:
+        return {}
+
+
 def resolve_place(config: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """Where a repository is, that is named by its label or by its place."""
-    if isinstance(config, str) and (INDEX_VARIABLE in os.environ or REPOSITORIES_VARIABLE in os.environ):
+    """Find a repository that is named by its label or by its place.
+
+    Parameters
+    ----------
+    config : `str` or path-like
+        A label, a path or a URL.  The index is not read for a URL, nor for a path with
+        a slash that leads to a repository.
+
+    Returns
+    -------
+    place : `str` or path-like
+        Where it is, or what was given.
+
+    Raises
+    ------
+    NotARepositoryError
+        Raised if it is a name that leads to no repository, and the index, which might
+        have it, cannot be read.
+    """
+    if not isinstance(config, str) or "://" in config:
+        return config
+    if INDEX_VARIABLE not in os.environ and REPOSITORIES_VARIABLE not in os.environ:
+        return config
+    if "/" in config and has_repository(config):
+        return config
+    try:
         return read_index().get(config, config)
-    return config
+    except RepositoryFormatError as error:
+        if "/" in config or has_repository(config):
+            return config
+        raise NotARepositoryError(
+            f"there is no repository {config!r} here, and {error.message}", hint=error.hint
+        ) from None
 
 
 def parse_dataset_uri(uri: str) -> ParsedButlerDatasetURI:

@@ -392,3 +392,47 @@ def test_arguments_of_the_field_are_taken(local: Place) -> None:
     Butler.makeRepo(local.url, standalone=True, searchPaths=["/nowhere"])
     with Butler.from_config(local.url, searchPaths=["/nowhere"]) as butler:
         assert not butler.isWriteable()
+
+
+UNREADABLE = {
+    "missing": {"DAF_BUTLER_REPOSITORY_INDEX": "/nope.yaml"},
+    "no yaml": {"DAF_BUTLER_REPOSITORIES": "{a: ["},
+    "no mapping": {"DAF_BUTLER_REPOSITORIES": "[a]"},
+    "no such filesystem": {"DAF_BUTLER_REPOSITORY_INDEX": "moon://index.yaml"},
+    "both": {"DAF_BUTLER_REPOSITORY_INDEX": "/nope.yaml", "DAF_BUTLER_REPOSITORIES": "{a: b}"},
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_an_unreadable_index_stops_nobody_who_does_not_need_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    Butler.makeRepo(tmp_path / "repo")
+    monkeypatch.chdir(tmp_path)
+    for variable, value in UNREADABLE[name].items():
+        monkeypatch.setenv(variable, value)
+    for place in (str(tmp_path / "repo"), "repo", "./repo", (tmp_path / "repo").as_uri(), "repo/butler.yaml"):
+        with Butler(place) as butler:
+            assert butler.root == str(tmp_path / "repo")
+    assert Butler.get_known_repos() == set()
+    assert Butler.get_repo_uri("label", return_label=True).geturl() == "label"
+    with pytest.raises(RepositoryFormatError, match=r"DAF_BUTLER_REPOSITOR|index"):
+        Butler.get_repo_uri("label")
+    with pytest.raises(NotARepositoryError, match="'label'") as caught:
+        Butler("label")
+    assert "\n" not in caught.value.message
+    with pytest.raises(NotARepositoryError, match="/no/such"):
+        Butler("/no/such")
+
+
+def test_the_index_is_not_read_for_a_path_that_leads_to_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        Butler.makeRepo(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    two = str(tmp_path / "two")
+    monkeypatch.setenv("DAF_BUTLER_REPOSITORIES", json.dumps({"one": two, "./one": two, "/repo/two": two}))
+    for place, found in (("one", "two"), ("./one", "one"), ("/repo/two", "two")):
+        with Butler(place) as butler:
+            assert butler.root == str(tmp_path / found)
