@@ -457,13 +457,13 @@ class _Answer:
     # -- joining
 
     def _join(self) -> Rows | None:
-        waiting = [relation.found for relation in self.relations if relation.found is not None]
+        waiting = [(relation, found) for relation in self.relations if (found := relation.found) is not None]
         joined = Rows((), [()])
         while waiting:
             have = set(joined.names)
-            best = min(waiting, key=lambda r: (not (have & set(r.names)), len(r.rows)))
+            best = min(waiting, key=lambda pair: (*_growth(pair[0], have), len(pair[1].rows)))
             waiting.remove(best)
-            made = _joined(joined, best)
+            made = _joined(joined, best[1])
             if made is None:
                 return None
             joined = made
@@ -497,6 +497,16 @@ class _Answer:
         return Rows(
             found.names, [r for r in found.rows if ranks[r[where]] == best[tuple([r[i] for i in keys])]]
         )
+
+
+def _growth(relation: _Relation, have: set[str]) -> tuple[bool, int]:
+    """Order in which relations are joined: first what can add no row, then by the keys they share.
+
+    Visits and exposures share the filter and the day, which many have; what
+    says which belong together comes between them.
+    """
+    keys = set(relation.keys)
+    return not (keys and keys <= have), -len(keys & have)
 
 
 def _kept(rows: list[Row], place: int, known: Allowed) -> list[Row]:

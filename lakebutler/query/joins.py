@@ -105,8 +105,13 @@ def choose_elements(
 
     These are the ones whose facts are used; those that say which dimension
     values belong together (``always_join``); those that imply a value which
-    anything else in the query has, too, so that the two are equal; and those
-    that list the values of a required dimension which nothing else lists.
+    anything else in the query has or implies, too, so that all are equal; and
+    those that list the values of a required dimension which nothing else lists.
+
+    A visit and an exposure with different filters do not belong together, for
+    both imply the filter: a query that has both joins both, whatever it asks
+    for, or its count would be that of other rows.  An element that alone implies
+    a value can neither add nor remove a row: it is joined if the value is used.
 
     Parameters
     ----------
@@ -164,6 +169,14 @@ class _Choice:
         for element in self._elements():
             if element.alwaysJoin and set(element.required.names) <= set(group.names):
                 self.add(element.name)
+        self._sources: dict[str, list[str]] = {}
+        for element in self._elements():
+            for name in element.implied.names:
+                self._sources.setdefault(name, []).append(element.name)
+        for sources in self._sources.values():
+            if len(sources) > 1:
+                for name in sources:
+                    self.add(name)
 
     def _elements(self) -> Iterator[DimensionElement]:
         return (e for n in self.group.elements if (e := self.group.universe[n]).has_own_table)
@@ -181,12 +194,9 @@ class _Choice:
         while waiting := self._present - done:
             for name in sorted(waiting, key=lambda n: self.group.universe[n].index):
                 done.add(name)
-                sources = [e for e in self._elements() if name in e.implied.names]
-                if sources and not any(e.name in self.chosen for e in sources):
-                    self.add(max(sources, key=lambda e: (self._overlap(e), -e.index)).name)
-
-    def _overlap(self, element: DimensionElement) -> int:
-        return len(set(element.required.names) & self.listed)
+                for source in self._sources.get(name, ()):
+                    if source not in self.chosen:
+                        self.add(source)
 
 
 # -------------------------------------------------------------------- overlaps

@@ -48,7 +48,7 @@ def test_exposures_and_visits_belong_together_by_their_definition() -> None:
         """
         result      band, instrument, day_obs, group, physical_filter, exposure
         joined      band, instrument, day_obs, group, physical_filter, exposure, visit
-        records     physical_filter, exposure, visit_definition
+        records     physical_filter, exposure, visit, visit_definition
         where       ((visit > 3) and (instrument = 'A'))
         distinct    rows
         """,
@@ -68,9 +68,35 @@ def test_implied_values_are_made_equal_even_between_datasets() -> None:
         """,
     )
     found = datasets(search("coadd", "run", result=True), "", search("raw", "run"))
-    assert found.elements == ("physical_filter", "exposure", "visit_definition")
+    assert found.elements == ("physical_filter", "exposure", "visit", "visit_definition")
     assert [str(op.operands[0]) for op in found.skies] == ["patch.region"]
     assert found.distinct
+
+
+@pytest.mark.parametrize("result", [["visit"], ["exposure"], ["visit", "exposure"], ["band"], ["detector"]])
+def test_what_implies_the_same_value_is_joined_whatever_is_asked_of_the_rows(result: list[str]) -> None:
+    asked = request(result, "visit > 3 AND exposure > 3", data_id=A)
+    for skip_implied in (False, True):
+        elements = asked.plan(skip_implied=skip_implied).elements
+        assert {"visit", "exposure", "visit_definition"} <= set(elements)
+
+
+@pytest.mark.parametrize(
+    ("result", "where", "searched", "elements"),
+    [
+        (["exposure"], "", (), ("exposure",)),
+        (["visit"], "", (), ("visit",)),
+        (["detector"], "visit > 3", (), ("detector", "visit")),
+        (["detector"], "exposure > 3", (search("raw", "run"),), ()),
+        (["visit"], "detector > 3", (search("calexp", "run"),), ()),
+        (["detector"], "exposure > 3", (search("bias", "calib"),), ("exposure",)),
+    ],
+)
+def test_a_value_that_one_element_implies_and_nobody_uses_costs_no_join(
+    result: list[str], where: str, searched: tuple[Any, ...], elements: tuple[str, ...]
+) -> None:
+    found = request(result, where, *searched, data_id=A).plan(skip_implied=True)
+    assert found.elements == elements
 
 
 def test_a_condition_on_an_implied_value_joins_the_chain_that_implies_it() -> None:
