@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import Any
 
 from lakebutler.dimensions.elements import Dimension, DimensionElement
@@ -40,15 +41,20 @@ class ColumnRef:
     type : `str`
         ``int``, ``float``, ``string``, ``bool``, ``hash``, ``region``,
         ``timespan``, ``time``, ``uuid`` or ``datetime``.
+    label : `str`
+        Name that it has in a result, if that is not its own: the time of an
+        exposure may be asked for as that of a dataset.  Two names of a column
+        do not make it two columns.
     """
 
     kind: str
     owner: str
     field: str
     type: str
+    label: str = attribute(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"{self.owner}.{self.field}" if self.field else self.owner
+        return self.label or (f"{self.owner}.{self.field}" if self.field else self.owner)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Scope:
     element: str | None = None
     calibrations: frozenset[str] = frozenset()
     subquery: Callable[[str, str, str, Mapping[str, Any]], Sequence[Any]] | None = None
-    groups: Mapping[str, DimensionGroup] = field(default_factory=dict)
+    groups: Mapping[str, DimensionGroup] = attribute(default_factory=dict)
 
 
 def dimension_column(universe: DimensionUniverse, name: str) -> ColumnRef:

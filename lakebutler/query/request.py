@@ -136,7 +136,7 @@ class Request:
         return make_plan(
             self.dimensions,
             uploads=self.uploads,
-            fields=[column for name in self.fields if (column := _field(name, scope)) is not None],
+            fields=self._columns(scope),
             joined=self.joined,
             searches=self.searches,
             where=conjunction([*defaults.values(), *parts]),
@@ -146,6 +146,11 @@ class Request:
             given=defaults,
             skip_implied=skip_implied,
         )
+
+    def _columns(self, scope: Scope) -> list[ColumnRef]:
+        """Columns of the fields of the result, each name once."""
+        found = (column for name in self.fields if (column := _field(name, scope)) is not None)
+        return list({str(column): column for column in found}.values())
 
     def _defaults(self, scope: Scope, parts: Sequence[Bound]) -> dict[str, Bound]:
         """Conditions on governors that the query needs and does not speak of."""
@@ -218,6 +223,8 @@ def _field(name: str, scope: Scope) -> ColumnRef | None:
     column, bound = resolve(tuple(name.split(".")), scope)
     if bound is not None:
         raise InvalidQueryError(f"{name!r} is no field", hint=f"ask for {column}, which has both ends")
+    if column.kind == "element" and name.rpartition(".")[0] in scope.dataset_types:
+        return replace(column, label=name)
     return column if column.kind != "dimension" else None
 
 
