@@ -34,7 +34,6 @@ _ALIASES = {
 }
 _NEVER = frozenset({"calibDate", "path", "extension", "hdu", "calib_hdu"})
 _MIDNIGHT = "T00:00:00"
-_DATE_LENGTH = 10
 
 
 @dataclass
@@ -71,6 +70,8 @@ class Certified:
         What differs from the registry.
     notes : `list` [`str`]
         What a person should know.
+    texts : `list` [`tuple`]
+        Position of a file, and the texts that begin and end a range in the registry.
     """
 
     positions: list[int] = field(default_factory=list)
@@ -78,6 +79,7 @@ class Certified:
     ends: list[int] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    texts: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 def match_rows(files: Translated, table: CalibTable) -> Matches:
@@ -251,15 +253,19 @@ def _ranges(files: Translated, matches: Matches, scale: str, done: Certified) ->
     bad = len(matches.pairs) - len(good)
     first = tai_of([begins[j] or 0 for _, j in good], scale)
     last = tai_of([ends[j] or 0 for _, j in good], scale)
+    dated = {j: day for _, j in good if (day := parse_time(columns["validend"][j])) != ends[j]}
+    days = dict(zip(dated, tai_of([day or 0 for day in dated.values()], scale), strict=True))
     for (i, j), begin, end in zip(good, first, last, strict=True):
-        rows.append(ValidityRow(keys[i], begin, end, i, _rank(columns, j)))
+        rows.append(ValidityRow(keys[i], begin, end, i, _rank(columns, j), days.get(j)))
         if begin < MIN_NSEC or end > MAX_NSEC:
             done.changes.append(
                 _change(kind, keys[i], "unbounded beyond 1970 to 2100", begin, end, [bounded(begin, end)])
             )
     if bad:
         done.notes.append(f"{kind}: {bad} rows have no validity range that can be read; not certified")
-    dates = sum(len(str(columns["validend"][j]).strip()) == _DATE_LENGTH for _, j in good)
+    pairs = ((i, columns["validstart"][j], columns["validend"][j]) for i, j in matches.pairs)
+    done.texts += [(i, a, b) for i, a, b in pairs if isinstance(a, str) and isinstance(b, str)]
+    dates = sum(j in days for _, j in good)
     if dates:
         done.notes.append(f"{kind}: {dates} ranges end with a date; that day belongs to them")
     return rows

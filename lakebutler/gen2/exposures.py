@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from lakebutler.errors import ButlerError, InstrumentError
+from lakebutler.errors import ButlerError, HeaderError, InstrumentError
 from lakebutler.gen2.registry import RawRows
 from lakebutler.gen2.translate import Filters
 from lakebutler.gen2.validity import parse_time
@@ -27,11 +27,15 @@ from lakebutler.instruments.headers.observation import (
     observation_from_values,
 )
 from lakebutler.instruments.headers.parallel import read_files
+from lakebutler.timespan import MAX_NSEC
 
 __all__ = ["Difference", "Exposures", "registry_exposures", "tai_of"]
 
 _NEAR = 1_000_000_000
 """Times that differ by less than a second are the same."""
+
+_TIMES = ("taiobs", "dateobs", "date", "dayobs")
+"""Columns that may say when an exposure began, the best first."""
 
 _KINDS = {"object": "science", "domeflat": "flat", "skyflat": "flat", "": "science", "none": "science"}
 
@@ -60,12 +64,16 @@ class Exposures:
         What could not be read.
     units : `dict` [`str`, `dict` [`int`, `int`]]
         Unit of each detector, by file, where files hold several.
+    looked_up : `dict` [`int`, `str`]
+        What the old look-up of calibrations compared with their ranges, as the registry has
+        it, by number.
     """
 
     known: dict[int, Observation] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     units: dict[str, dict[int, int]] = field(default_factory=dict)
+    looked_up: dict[int, str] = field(default_factory=dict)
 
     def read_headers(
         self, camera: Camera, files: Mapping[int, Sequence[str]], trust: str, *, every: bool
@@ -195,7 +203,12 @@ def tai_of(nsec: Sequence[int], scale: str) -> list[int]:
 
 
 def registry_exposures(
-    rows: RawRows, camera: Camera, filters: Filters, scale: str, wanted: Iterable[int]
+    rows: RawRows,
+    camera: Camera,
+    filters: Filters,
+    scale: str,
+    wanted: Iterable[int],
+    obs_time: str = "taiObs",
 ) -> Exposures:
     """Make what is known of exposures from a registry.
 
@@ -211,6 +224,8 @@ def registry_exposures(
         Scale of its times.
     wanted : iterable of `int`
         Exposures that are asked for.
+    obs_time : `str`, optional
+        The column that the old look-up of calibrations compared with their ranges.
 
     Returns
     -------
@@ -223,15 +238,9 @@ def registry_exposures(
         found.notes.append(f"the registry {rows.source} does not number its exposures")
         return found
     asked = set(wanted)
-    first: dict[int, dict[str, Any]] = {}
-    for columns in (rows.columns, rows.visits):
-        name = key if key in columns else next(iter(columns), "")
-        for i, number in enumerate(columns.get(name, ())):
-            if number in asked:
-                values = {column: data[i] for column, data in columns.items()}
-                held = first.setdefault(number, values)
-                held.update({k: v for k, v in values.items() if held.get(k) is None})
+    first = _values(rows, key, asked)
     begins = {number: _begin(values) for number, values in first.items()}
+    found.looked_up = _looked_up(rows, key, obs_time.lower(), asked)
     timed = [number for number, begin in begins.items() if begin is not None]
     tai = dict(zip(timed, tai_of([begins[n] or 0 for n in timed], scale), strict=True))
     refused: list[str] = []
@@ -249,8 +258,33 @@ def registry_exposures(
     return found
 
 
+def _values(rows: RawRows, key: str, asked: set[int]) -> dict[int, dict[str, Any]]:
+    """What the first row of each exposure says, and where it is silent, the others."""
+    first: dict[int, dict[str, Any]] = {}
+    for columns in (rows.columns, rows.visits):
+        name = key if key in columns else next(iter(columns), "")
+        for i, number in enumerate(columns.get(name, ())):
+            if number in asked:
+                values = {column: data[i] for column, data in columns.items()}
+                held = first.setdefault(number, values)
+                held.update({k: v for k, v in values.items() if held.get(k) is None})
+    return first
+
+
+def _looked_up(rows: RawRows, key: str, obs_time: str, asked: set[int]) -> dict[int, str]:
+    """Texts that the old look-up compared: of the table of visits, where that has them."""
+    texts: dict[int, str] = {}
+    for name in (obs_time, *_TIMES):
+        for columns in (rows.visits, rows.columns):
+            if name in columns and key in columns and len(texts) < len(asked):
+                for number, text in zip(columns[key], columns[name], strict=True):
+                    if isinstance(text, str) and number in asked:
+                        texts.setdefault(number, text)
+    return texts
+
+
 def _begin(values: Mapping[str, Any]) -> int | None:
-    for name in ("taiobs", "dateobs", "date", "dayobs"):
+    for name in _TIMES:
         nsec = parse_time(values.get(name))
         if nsec is not None:
             return nsec
@@ -275,4 +309,10 @@ def _observation(
         "science_program": values.get("proposal") or values.get("runid"),
         "observation_counter": values.get("seqnum") if isinstance(values.get("seqnum"), int) else None,
     }
-    return observation_from_values(camera, told)
+    try:
+        made = observation_from_values(camera, told)
+    except (OverflowError, ValueError) as error:
+        raise HeaderError(f"expTime {time!r} is no length of an exposure: {error}") from None
+    if made.end_nsec > MAX_NSEC:
+        raise HeaderError(f"expTime {time!r} ends the exposure after 2100")
+    return made

@@ -95,6 +95,7 @@ ENTRIES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "a mapping from dimensions to texts such as R%(raft)s_S%(sensor)s",
     ),
     "path_only": (_is_texts, "a list of keys"),
+    "obs_time": (_is_text, "the column of raws that validity ranges are compared with"),
     "times": (lambda v: isinstance(v, str) and v in _SCALES, "tai or utc"),
     "raw": (_is_texts, "a list of dataset types"),
     "curated": (_is_texts, "a list of dataset types"),

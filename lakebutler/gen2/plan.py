@@ -23,6 +23,7 @@ from lakebutler.gen2.calibrations import (
 from lakebutler.gen2.chains import make_chains
 from lakebutler.gen2.dataset_types import Role, TypePlan
 from lakebutler.gen2.exposures import Exposures, registry_exposures
+from lakebutler.gen2.lookup import compare_lookups
 from lakebutler.gen2.options import Options
 from lakebutler.gen2.parts import Part, Plan
 from lakebutler.gen2.refcats import part_catalogues
@@ -112,6 +113,9 @@ class _Planner:
         for site in self.sites.sites:
             self._account(site)
         self._records()
+        changes, notes = compare_lookups(self.plan.parts, self.exposures, self.camera)
+        self.report.changes += changes
+        self.report.note(notes)
         certified = any(part.certified.positions for part in self.plan.parts)
         self.plan.chains = make_chains(self.sites, self.runs, self.plan.calibrations if certified else None)
         self.report.note(self.filters.notes())
@@ -135,8 +139,10 @@ class _Planner:
                         files.setdefault(int(text), []).append(f"{site.root}/{path}")
         scale = self.sites.layout.rules["times"]
         for rows in self.sites.raws:
-            found = registry_exposures(rows, self.camera, self.filters, scale, asked)
+            obs_time = self.sites.layout.rules["obs_time"]
+            found = registry_exposures(rows, self.camera, self.filters, scale, asked, obs_time)
             self.exposures.known = found.known | self.exposures.known
+            self.exposures.looked_up = found.looked_up | self.exposures.looked_up
             self.report.note(found.notes)
         if self.sites.raws:
             self.report.note([f"times of the registry are taken as {scale.upper()}"])

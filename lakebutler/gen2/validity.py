@@ -55,6 +55,8 @@ class ValidityRow(NamedTuple):
         Which calibration.
     rank : `tuple`
         Where two rows have one range, the higher rank wins.
+    day : `int` or `None`
+        Where the last day begins, if the end was a date; `None` if it was a time.
     """
 
     key: tuple[Any, ...]
@@ -62,6 +64,12 @@ class ValidityRow(NamedTuple):
     end: int
     item: int
     rank: tuple[Any, ...] = ()
+    day: int | None = None
+
+    @property
+    def sure(self) -> int:
+        """Where the range ended for a look-up with a time of day; behind it, others come first."""
+        return self.end if self.day is None else self.day
 
 
 class ValidityRange(NamedTuple):
@@ -174,7 +182,9 @@ def resolve(
 
     Where several calibrations are valid, the one that began last is taken: it is the
     start of a range that the registries were trusted for.  What an enclosing range has
-    behind an enclosed one, it keeps.
+    behind an enclosed one, it keeps.  The last day of a range that ends with a date is
+    its own unless another range has it: the old look-up compared texts, and
+    ``2014-04-02T05:00`` comes behind ``2014-04-02``.
 
     Parameters
     ----------
@@ -191,7 +201,7 @@ def resolve(
         Ranges, changes, and what was refused.
     """
     done = Resolved([], [], [])
-    ordered = sorted(rows, key=lambda row: (tuple(map(str, row.key)), row.begin, row.end, row.rank))
+    ordered = sorted(rows, key=lambda row: (tuple(map(str, row.key)), row.begin, row.end, row.sure, row.rank))
     for key, some in groupby(ordered, key=lambda row: row.key):
         kept = _without_duplicates(list(some), done)
         spans = {i: [row.begin, row.end] for i, row in enumerate(kept)}
@@ -209,7 +219,7 @@ def resolve(
 
 def _without_duplicates(rows: list[ValidityRow], done: Resolved) -> list[ValidityRow]:
     kept = []
-    for _, some in groupby(rows, key=lambda row: (row.begin, row.end)):
+    for _, some in groupby(rows, key=lambda row: (row.begin, row.end, row.sure)):
         *lesser, best = some
         for row in lesser:
             done.changes.append(ValidityChange(row.key, row.item, "duplicate", (row.begin, row.end), ()))
@@ -249,15 +259,17 @@ def _overlap(rows: list[ValidityRow], spans: dict[int, list[int]], overlaps: str
                 done.refused.append(
                     f"{_shown(rows[i].key)}: an overlap of {_days(end - begin)} from {_date(begin)}"
                 )
-            elif spans[i][1] > end and spans[last][0] < begin:  # neither encloses the other
-                spans[last][1] = spans[i][0] = begin + (end - begin) // 2
+            elif spans[i][1] > end and spans[last][0] < begin < rows[last].sure:
+                # Neither encloses the other, and there is more than a last day to part.
+                spans[last][1] = spans[i][0] = begin + (min(end, rows[last].sure) - begin) // 2
         if spans[i][1] >= spans[last][1]:
             last = i
 
 
 def _sweep(rows: list[ValidityRow], spans: dict[int, list[int]]) -> dict[int, list[tuple[int, int]]]:
     """In each stretch between two edges, take what began last."""
-    edges = sorted({edge for span in spans.values() for edge in span})
+    last_days = {row.sure for row in rows}
+    edges = sorted({edge for span in spans.values() for edge in span} | last_days)
     order = sorted(spans, key=lambda i: spans[i][0])
     active: list[int] = []
     pieces: dict[int, list[tuple[int, int]]] = {}
@@ -269,7 +281,7 @@ def _sweep(rows: list[ValidityRow], spans: dict[int, list[int]]) -> dict[int, li
         active = [i for i in active if spans[i][1] > begin]
         if not active:
             continue
-        best = max(active, key=lambda i: (spans[i][0], -spans[i][1], rows[i].rank))
+        best = max(active, key=lambda i: (begin < rows[i].sure, spans[i][0], -spans[i][1], rows[i].rank))
         mine = pieces.setdefault(best, [])
         if mine and mine[-1][1] == begin:
             mine[-1] = (mine[-1][0], end)

@@ -172,7 +172,7 @@ def _summarise(done: Conversion) -> None:
     for status, reason, number, path in report.reasons()[:_SHOWN]:
         say(f"  {number} {status}: {reason} ({path})")
     if report.changes:
-        say(f"{counted(len(report.changes), 'validity range')} changed; --report changes lists all")
+        say(f"{counted(len(report.changes), 'change')} of validity; --report changes lists all")
     if report.differences:
         say(
             f"{counted(len(report.differences), 'difference')} between registry and headers; "
