@@ -95,7 +95,8 @@ def find_positions(
     Raises
     ------
     FileFormatError
-        Raised if there are none, they are no numbers, or their unit is no angle.
+        Raised if there are none, several differ only in case, they are no numbers, or
+        their unit is no angle.
     """
     if (ra is None) != (dec is None):
         raise FileFormatError("give the columns of both right ascension and declination, or neither")
@@ -115,7 +116,9 @@ def find_positions(
 
 
 def _angles(schema: pa.Schema, name: str, where: str) -> pa.Field:
-    """A column of numbers with a fraction."""
+    """A column of numbers, whole ones too."""
+    import pyarrow as pa
+
     places = schema.get_all_field_indices(name)
     if len(places) > 1:
         raise FileFormatError(f"{where}: there are {len(places)} columns {name!r}")
@@ -124,7 +127,7 @@ def _angles(schema: pa.Schema, name: str, where: str) -> pa.Field:
             f"{where}: there is no column {name!r}", hint=known_names(name, schema.names, what="columns")
         )
     field = schema.field(places[0])
-    if str(field.type) not in ("double", "float"):
+    if str(field.type) not in ("double", "float") and not pa.types.is_integer(field.type):
         raise FileFormatError(f"{where}: column {name!r} holds {field.type}, no angles")
     return field
 
@@ -141,10 +144,19 @@ def _noted(schema: pa.Schema) -> tuple[tuple[str, str], tuple[str, str]] | None:
 
 
 def _usual_pair(schema: pa.Schema, where: str) -> tuple[str, str]:
-    lower = {name.lower(): name for name in reversed(schema.names)}
+    spellings: dict[str, list[str]] = {}
+    for name in schema.names:
+        spellings.setdefault(name.lower(), []).append(name)
     for ra, dec in _PAIRS:
-        if ra in lower and dec in lower:
-            return lower[ra], lower[dec]
+        if ra not in spellings or dec not in spellings:
+            continue
+        for option, names in (("--ra", spellings[ra]), ("--dec", spellings[dec])):
+            if len(set(names)) > 1:
+                raise FileFormatError(
+                    f"{where}: any of the columns {', '.join(map(repr, names))} could be meant",
+                    hint=f"say which with {option}; --ra and --dec are given together",
+                )
+        return spellings[ra][0], spellings[dec][0]
     raise FileFormatError(
         f"{where}: no columns of positions are known by their names",
         hint="say which: --ra and --dec; there are " + ", ".join(schema.names[:12]),

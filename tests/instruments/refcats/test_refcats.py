@@ -177,6 +177,22 @@ def test_radians_of_lsst_are_known(butler: Butler, tmp_path: Path) -> None:
     assert sorted(found["id"]) == within(degrees, 1, 10, 2)
 
 
+def test_columns_that_differ_in_case_only_have_to_be_named(butler: Butler, tmp_path: Path) -> None:
+    table = stars(50)
+    table["RA"] = table["ra"]
+    path = write(table, tmp_path / "a.parquet")
+    with pytest.raises(FileFormatError, match=r"'ra', 'RA' could be meant") as caught:
+        ingest_refcat(butler, "cat", path, pixels="htm5")
+    assert "--ra" in str(caught.value.hint)
+    ingest_refcat(butler, "cat", path, pixels="htm5", ra="RA", dec="dec")
+
+
+def test_whole_degrees_are_positions(butler: Butler, tmp_path: Path) -> None:
+    table = Table({"id": [1, 2, 3], "ra": [10, 11, 200], "dec": np.array([5, 5, -5], np.int16)})
+    ingest_refcat(butler, "cat", write(table, tmp_path / "a.parquet"), pixels="htm5")
+    assert sorted(load_refcat(butler, "cat", "CIRCLE 10 5 1.1")["id"]) == [1, 2]
+
+
 def test_columns_and_units_can_be_named(butler: Butler, tmp_path: Path) -> None:
     degrees = stars(200)
     table = Table({"id": degrees["id"], "x": degrees["ra"].value / 15.0, "y": degrees["dec"].value / 15.0})
