@@ -248,6 +248,9 @@ class _Finder:
         if formatter is None:
             self._note(path, CuratedStatus.IGNORED, "no calibration", kind)
             return
+        if path.exists() and not path.is_file():  # to read a pipe is to wait for its writer
+            self._note(path, CuratedStatus.REJECTED, "not a regular file", kind)
+            return
         try:
             date, nsec = parse_date(path.stem)
         except ValueError as err:

@@ -10,6 +10,7 @@ evaluated.  The properties carry the names that astro-metadata-translator gives 
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -219,7 +220,7 @@ def _apply(rule: Rule, header: Mapping[str, object], file_values: Mapping[str, s
     if rule.unit:
         raw = parse_angle(raw, rule.unit)
     if rule.factor != 1.0 or rule.add or rule.wrap:
-        raw = float(raw) * rule.factor + rule.add  # type: ignore[arg-type]
+        raw = _number(raw) * rule.factor + rule.add
         raw = raw % rule.wrap if rule.wrap else raw
     return _convert(raw, rule.type) if rule.type else raw
 
@@ -259,14 +260,22 @@ def _convert(value: object, kind: str) -> object:
     if kind == "text":
         return str(value)
     if kind == "integer":
-        if isinstance(value, float) and not value.is_integer():
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
             raise ValueError(f"{value!r} is no integer")
         return int(value)  # type: ignore[call-overload]
     if kind == "number":
-        return float(value)  # type: ignore[arg-type]
+        return _number(value)
     if isinstance(value, bool):
         return value
     raise ValueError(f"{value!r} is neither T nor F")
+
+
+def _number(value: object) -> float:
+    """Read a number; neither a logical value nor text like ``nan`` is one."""
+    number = float(value)  # type: ignore[arg-type]
+    if isinstance(value, bool) or (isinstance(value, str) and not math.isfinite(number)):
+        raise ValueError(f"{value!r} is no number")
+    return number
 
 
 def parse_angle(value: object, unit: str) -> float:
@@ -297,7 +306,7 @@ def parse_angle(value: object, unit: str) -> float:
             if minutes >= 60 or seconds >= 60:
                 raise ValueError(f"{value!r} is no angle")
             return (-1.0 if match[1] == "-" else 1.0) * factor * (whole + minutes / 60 + seconds / 3600)
-    return float(value) * factor  # type: ignore[arg-type]
+    return _number(value) * factor
 
 
 @lru_cache(maxsize=4096)  # the detectors of an exposure repeat its times

@@ -7,6 +7,7 @@ A file that cannot be used is a result like any other: its reason, in one line.
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from lakebutler.instruments.headers.fits_cards import HeaderUnit, read_units
 from lakebutler.instruments.headers.observation import Observation
 from lakebutler.instruments.headers.translate import accepts, recognise, translate
 
-__all__ = ["FileResult", "Recent", "read_file", "recognised"]
+__all__ = ["FileResult", "Recent", "in_utf8", "read_file", "recognised", "unforeseen"]
 
 _EXPOSURES_KEPT = 64
 _NAMED = 4  # cameras that a reason names one by one
@@ -78,6 +79,8 @@ def read_file(
     result : `FileResult`
         Its observations, or the reason why there are none.
     """
+    if not in_utf8(path):
+        return FileResult(path, reason="its name is not in UTF-8")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # translators and astropy comment on old headers
         try:
@@ -88,10 +91,46 @@ def read_file(
             return FileResult(path, reason=err.message)
         except OSError as err:
             return FileResult(path, reason=_plain(err))
-        except Exception as err:
-            if "://" not in path:
-                raise
-            return FileResult(path, reason=_plain(err))  # the libraries of stores have errors of their own
+        except Exception as err:  # noqa: BLE001 - the libraries of stores have errors of their own
+            return FileResult(path, reason=_plain(err) if "://" in path else unforeseen(err))
+
+
+def in_utf8(path: str) -> bool:
+    """Tell whether a name can be kept in a repository.
+
+    Parameters
+    ----------
+    path : `str`
+        As the system gives it.
+
+    Returns
+    -------
+    fits : `bool`
+        `False` if some of its bytes are no UTF-8.
+    """
+    if not path.isascii():
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
+
+
+def unforeseen(err: Exception) -> str:
+    """Say in one line that a file met an error nobody thought of.
+
+    Parameters
+    ----------
+    err : `Exception`
+        The error.
+
+    Returns
+    -------
+    reason : `str`
+        Its type and what it says.
+    """
+    said = " ".join(str(err).split())[:200]
+    return f"cannot be understood ({type(err).__name__}: {said})"
 
 
 def _plain(err: Exception) -> str:
@@ -105,6 +144,8 @@ def _plain(err: Exception) -> str:
 @contextmanager
 def _opened(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
     if "://" not in path:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its writer
+            raise FileFormatError("Is a directory" if os.path.isdir(path) else "not a regular file")
         with open(path, "rb") as stream:
             yield stream, os.fstat(stream.fileno()).st_size
         return

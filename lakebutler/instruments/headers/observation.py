@@ -10,10 +10,10 @@ beginning.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakebutler.errors import HeaderError
+from lakebutler.instruments.headers.values import angle, duration, logical, shown, text, whole
 from lakebutler.timespan import MAX_NSEC, MIN_NSEC, Timespan
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ __all__ = [
 
 _NSEC_PER_S = 1_000_000_000
 _NSEC_PER_DAY = 86_400 * _NSEC_PER_S
-_TEXT_LIMITS = {"observation_type": 16, "observation_reason": 68}
-_TEXT_LIMIT = 64
+# A clock that says so has not been set, or is broken.
+_DAYS = range(19700101, 21000101)
+_LARGEST_OFFSET_S = 2 * 86_400
 
 
 class Observation(NamedTuple):
@@ -162,7 +163,9 @@ def observation_from_values(camera: Camera, values: dict[str, Any]) -> Observati
         Raised if a needed property is missing, or a value is one the camera or the
         registry does not have.
     """
-    exposure_id = _whole(values, "exposure_id")
+    exposure_id = whole(values, "exposure_id")
+    if exposure_id is None:
+        raise HeaderError("exposure_id: no value")
     if not 0 <= exposure_id < camera.limits.exposure:
         raise HeaderError(f"exposure_id {exposure_id} lies outside [0, {camera.limits.exposure})")
     begin = values.get("datetime_begin")
@@ -170,50 +173,53 @@ def observation_from_values(camera: Camera, values: dict[str, Any]) -> Observati
         raise HeaderError("datetime_begin: no value")
     if not MIN_NSEC < begin < MAX_NSEC:
         raise HeaderError("datetime_begin lies outside 1970 to 2100")
-    exposed = _real(values, "exposure_time")
-    requested = _real(values, "exposure_time_requested", exposed)
+    exposed = duration(values, "exposure_time")
+    requested = duration(values, "exposure_time_requested", exposed)
     if requested is None:
         raise HeaderError("exposure_time: no value")
     end = values.get("datetime_end")
     if end is None:
         end = begin + round((requested if exposed is None else exposed) * _NSEC_PER_S)
-    kind = _text(values, "observation_type")
+    if end >= MAX_NSEC:
+        raise HeaderError("datetime_end lies after 2099")
+    kind = text(values, "observation_type")
     if not kind:
         raise HeaderError("observation_type: no value")
-    offset = _count(values, "observing_day_offset", camera.day_obs_offset_s)
-    day = values.get("observing_day")
-    number = _count(values, "observation_counter")
-    reason = _text(values, "observation_reason")
-    altitude = _real(values, "altitude")
-    zenith = _real(values, "zenith_angle", None if altitude is None else 90.0 - altitude)
+    offset = whole(values, "observing_day_offset", camera.day_obs_offset_s)
+    if offset is not None and abs(offset) > _LARGEST_OFFSET_S:
+        raise HeaderError(f"observing_day_offset {offset} is more than {_LARGEST_OFFSET_S} s")
+    number = whole(values, "observation_counter")
+    reason = text(values, "observation_reason")
+    altitude = angle(values, "altitude")
+    zenith = angle(values, "zenith_angle", None if altitude is None else 90.0 - altitude)
     ra, dec = _position(values)
     return Observation(
         instrument=camera.name,
         exposure_id=exposure_id,
         detector=find_detector(camera, values.get("detector_num")),
-        obs_id=_text(values, "observation_id") or str(exposure_id),
+        obs_id=text(values, "observation_id") or str(exposure_id),
         physical_filter=find_filter(camera, values.get("physical_filter")),
-        group=_text(values, "exposure_group") or str(exposure_id),
-        day_obs=day_of(begin, offset or 0) if day is None else _day(day),
+        group=text(values, "exposure_group") or str(exposure_id),
+        day_obs=_day(values, begin, offset),
         day_obs_offset_s=offset,
         begin_nsec=begin,
         end_nsec=max(begin, end),
         exposure_time_s=requested,
-        dark_time_s=_real(values, "dark_time"),
+        dark_time_s=duration(values, "dark_time"),
         observation_type=kind,
         observation_reason=reason or ("science" if kind == "science" else "unknown"),
         seq_num=number,
-        seq_start=_count(values, "group_counter_start", number),
-        seq_end=_count(values, "group_counter_end", number),
-        target_name=_text(values, "object"),
-        science_program=_text(values, "science_program"),
+        seq_start=whole(values, "group_counter_start", number),
+        seq_end=whole(values, "group_counter_end", number),
+        target_name=text(values, "object"),
+        science_program=text(values, "science_program"),
         tracking_ra_deg=ra,
         tracking_dec_deg=dec,
-        sky_angle_deg=_real(values, "sky_angle"),
-        azimuth_deg=_real(values, "azimuth"),
+        sky_angle_deg=angle(values, "sky_angle"),
+        azimuth_deg=angle(values, "azimuth"),
         zenith_angle_deg=zenith,
-        has_simulated=_logical(values, "has_simulated_content", False),
-        can_see_sky=_logical(values, "can_see_sky"),
+        has_simulated=logical(values, "has_simulated_content", False),
+        can_see_sky=logical(values, "can_see_sky"),
     )
 
 
@@ -239,11 +245,11 @@ def find_detector(camera: Camera, which: object) -> int:
     """
     if which is None:
         raise HeaderError("detector_num: no value")
-    if isinstance(which, str) and which not in camera.detectors_by_name and which.strip().isdigit():
+    if isinstance(which, str) and which not in camera.detectors_by_name and which.strip().isdecimal():
         which = int(which)
     table: Any = camera.detectors_by_name if isinstance(which, str) else camera.detectors_by_id
-    if not isinstance(which, str | int) or which not in table:
-        raise HeaderError(f"{camera.name} has no detector {which!r}")
+    if not isinstance(which, str | int) or isinstance(which, bool) or which not in table:
+        raise HeaderError(f"{camera.name} has no detector {shown(which)}")
     found: int = table[which].id
     return found
 
@@ -272,12 +278,12 @@ def find_filter(camera: Camera, spelling: str | None) -> str:
         raise HeaderError("physical_filter: no value")
     found = camera.filters_by_spelling.get(str(spelling))
     if found is None:
-        raise HeaderError(f"{camera.name} has no filter {spelling!r}")
+        raise HeaderError(f"{camera.name} has no filter {shown(spelling)}")
     return found.name
 
 
 def _position(values: dict[str, Any]) -> tuple[float | None, float | None]:
-    ra, dec = _real(values, "tracking_ra"), _real(values, "tracking_dec")
+    ra, dec = angle(values, "tracking_ra"), angle(values, "tracking_dec")
     if ra is None or dec is None:
         return None, None
     frame = str(values.get("tracking_frame", "icrs")).lower()
@@ -295,60 +301,20 @@ def _position(values: dict[str, Any]) -> tuple[float | None, float | None]:
     return ra % 360.0, dec
 
 
-def _day(value: Any) -> int:
+def _day(values: dict[str, Any], begin_nsec: int, offset_s: int | None) -> int:
+    """Read the observing day, or compute it of the time."""
     from datetime import date
 
+    number = whole(values, "observing_day")
+    if number is None:
+        number = day_of(begin_nsec, offset_s or 0)
     try:
-        number = int(value)
-        date(number // 10000, number // 100 % 100, number % 100)
-    except (TypeError, ValueError):
-        raise HeaderError(f"observing_day {value!r} is no date YYYYMMDD") from None
+        sound = number in _DAYS and bool(date(number // 10000, number // 100 % 100, number % 100))
+    except ValueError:
+        sound = False
+    if not sound:
+        raise HeaderError(f"observing_day {number} is no date YYYYMMDD from 1970 to 2099")
     return number
-
-
-def _whole(values: dict[str, Any], name: str) -> int:
-    value = values.get(name)
-    if value is None:
-        raise HeaderError(f"{name}: no value")
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise HeaderError(f"{name}: {value!r} is no integer") from None
-
-
-def _count(values: dict[str, Any], name: str, default: int | None = None) -> int | None:
-    if name not in values:
-        return default
-    return None if values[name] is None else _whole(values, name)
-
-
-def _logical(values: dict[str, Any], name: str, default: bool | None = None) -> bool | None:
-    value = values.get(name, default)
-    if value is None or isinstance(value, bool):
-        return value
-    raise HeaderError(f"{name}: {value!r} is neither true nor false")
-
-
-def _real(values: dict[str, Any], name: str, default: float | None = None) -> float | None:
-    value = values.get(name)
-    if value is None:
-        return default
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise HeaderError(f"{name}: {value!r} is no number") from None
-    return number if math.isfinite(number) else default
-
-
-def _text(values: dict[str, Any], name: str) -> str | None:
-    value = values.get(name)
-    if value is None:
-        return None
-    text = str(value)
-    limit = _TEXT_LIMITS.get(name, _TEXT_LIMIT)
-    if len(text) > limit:
-        raise HeaderError(f"{name}: {text[:20]!r}... is longer than {limit} characters")
-    return text
 
 
 # --------------------------------------------------------------------- records

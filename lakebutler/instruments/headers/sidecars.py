@@ -8,8 +8,10 @@ reading the files altogether.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
@@ -17,7 +19,7 @@ from typing import Any
 
 from lakebutler.errors import ButlerError, HeaderError, StorageError
 from lakebutler.instruments.cameras.camera import Camera
-from lakebutler.instruments.headers.file import FileResult, Recent, recognised
+from lakebutler.instruments.headers.file import FileResult, Recent, in_utf8, recognised, unforeseen
 from lakebutler.instruments.headers.observation import (
     Observation,
     find_detector,
@@ -25,6 +27,7 @@ from lakebutler.instruments.headers.observation import (
     observation_from_values,
 )
 from lakebutler.instruments.headers.translate import require_translator
+from lakebutler.instruments.headers.values import shown
 from lakebutler.timespan import jd_to_nsec
 
 __all__ = ["INDEX_NAME", "Sidecars", "observation_from_sidecar"]
@@ -134,6 +137,8 @@ class Sidecars:
         """
         if path in self._failed:
             return FileResult(path, reason=self._failed[path])
+        if not in_utf8(path):
+            return FileResult(path, reason="its name is not in UTF-8")
         entry = self._indexed.get(path)
         try:
             if entry is None:
@@ -144,6 +149,8 @@ class Sidecars:
                 return self._translated(path, entry)
         except ButlerError as err:
             return FileResult(path, reason=err.message)
+        except Exception as err:  # noqa: BLE001 - one hostile sidecar is one line, not the end
+            return FileResult(path, reason=unforeseen(err))
         return self._metadata(path, entry)
 
     def _own(self, path: str) -> Mapping[str, Any] | None:
@@ -162,7 +169,7 @@ class Sidecars:
         """Tell whether a file is there; ingest will find out about remote ones."""
         directory, _, name = path.rpartition("/")
         names = self._listed.get(directory)
-        return "://" in path or (os.path.exists(path) if names is None else name in names)
+        return "://" in path or (os.path.isfile(path) if names is None else name in names)
 
     def _metadata(self, path: str, entry: Mapping[str, Any]) -> FileResult | None:
         for camera in () if self._can_translate else self._wanted:
@@ -173,6 +180,8 @@ class Sidecars:
             return recognised(path, cards, self._wanted, self._known)
         except ButlerError as err:
             return FileResult(path, reason=err.message)
+        except Exception as err:  # noqa: BLE001 - as above
+            return FileResult(path, reason=unforeseen(err))
 
     def _translated(self, path: str, entry: Mapping[str, Any]) -> FileResult | None:
         stated = entry.get("instrument")
@@ -185,7 +194,7 @@ class Sidecars:
         if camera.raw.units != "image":
             return None  # which unit holds which detector stands only in the file
         if not self._is_there(path):
-            raise HeaderError("No such file or directory")
+            raise HeaderError("not a regular file" if _is_special(path) else "No such file or directory")
         return FileResult(path, (observation_from_sidecar(camera, entry, path, self._known),))
 
 
@@ -222,7 +231,8 @@ def observation_from_sidecar(
     fixes = camera.fix_table.of_properties
     given = fixes.mended(entry, path)[1] if fixes.fixes else _NOTHING
     if known and not given:
-        first = known.get((camera.name, entry.get("exposure_id", -1)))
+        number = entry.get("exposure_id")
+        first = known.get((camera.name, number)) if type(number) is int else None
         same = first is not None and entry.get("observation_id") == first.obs_id
         if first is not None and same and first.physical_filter == _filter_of(camera, entry):
             return first.of_detector(find_detector(camera, entry.get("detector_num")))
@@ -253,13 +263,14 @@ def _nsec(value: object, name: str) -> int:
     try:
         return jd_to_nsec(jd1, jd2)
     except (OverflowError, ValueError):
-        raise HeaderError(f"{name}: {value!r} is no time") from None
+        raise HeaderError(f"{name}: {shown(value)} is no time") from None
 
 
 def _pair(value: object, name: str) -> tuple[float, float]:
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, int | float) for v in value):
-        return float(value[0]), float(value[1])
-    raise HeaderError(f"{name}: {value!r} is no pair of numbers")
+    if isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value):
+        with suppress(OverflowError):
+            return float(value[0]), float(value[1])
+    raise HeaderError(f"{name}: {shown(value)} is no pair of numbers")
 
 
 # --------------------------------------------------------------------- reading
@@ -318,8 +329,10 @@ def _load(path: str) -> Any:
 
 def _read_bytes(path: str) -> bytes:
     """Read a small file; half the cost of a file object, which counts where there are many."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
         first = os.read(descriptor, _CHUNK)
         if len(first) < _CHUNK:
             return first
@@ -338,7 +351,7 @@ def _sidecar_name(name: str) -> str:
 
 def _exists(path: str) -> bool:
     if "://" not in path:
-        return os.path.exists(path)
+        return os.path.isfile(path)
     from fsspec.core import url_to_fs
 
     try:
@@ -346,6 +359,11 @@ def _exists(path: str) -> bool:
         return bool(filesystem.exists(name))
     except Exception as err:  # the libraries of stores have errors of their own
         raise StorageError(f"cannot look for {path}: {' '.join(str(err).split())}") from err
+
+
+def _is_special(path: str) -> bool:
+    """Whether there is something under that name that is no plain file: a pipe, a directory."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _names(directory: str) -> frozenset[str]:

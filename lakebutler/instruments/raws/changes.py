@@ -13,7 +13,8 @@ from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datasets.file_dataset import FileDataset
 from lakebutler.dimensions.coordinate import DataCoordinate
-from lakebutler.errors import DatasetTypeError, MissingDatasetTypeError
+from lakebutler.dimensions.records import DimensionRecord
+from lakebutler.errors import ButlerError, DatasetTypeError, MissingDatasetTypeError
 from lakebutler.ids import DatasetIdGenEnum, make_dataset_ids
 from lakebutler.instruments.cameras.camera import Camera
 from lakebutler.instruments.cameras.register import raw_run_name
@@ -55,7 +56,7 @@ class RawChanges:
         Files to ingest, each with the references that are new.
     skipped : `list` [`Accepted`]
         Files whose datasets are all there already.
-    new_exposures, changed_exposures : `list` [`dict`]
+    new_exposures, changed_exposures : `list` [`DimensionRecord`]
         Exposure records to insert and to replace.
     """
 
@@ -66,8 +67,8 @@ class RawChanges:
         self.run = run
         self.todo: list[tuple[Accepted, list[DatasetRef]]] = []
         self.skipped: list[Accepted] = []
-        self.new_exposures: list[dict[str, Any]] = []
-        self.changed_exposures: list[dict[str, Any]] = []
+        self.new_exposures: list[DimensionRecord] = []
+        self.changed_exposures: list[DimensionRecord] = []
         self._types: dict[str, DatasetType] = {}
 
     # ------------------------------------------------------------------ looking
@@ -87,9 +88,8 @@ class RawChanges:
         DatasetTypeError
             Raised if the dataset type of the raws has other dimensions.
         """
-        self.new_exposures, self.changed_exposures = judge_records(
-            self.batch, self._stored_exposures(), update=update
-        )
+        new, changed = judge_records(self.batch, self._stored_exposures(), update=update)
+        self.new_exposures, self.changed_exposures = self._fitting(new), self._fitting(changed)
         references = self._references()
         present, taken = self._present([ref for _, refs in references for ref in refs])
         if not present and not taken:
@@ -110,6 +110,18 @@ class RawChanges:
                 self.batch.reject(
                     [file], f"detector {there.dataId['detector']} is already in run {there.run}"
                 )
+
+    def _fitting(self, rows: Sequence[Mapping[str, Any]]) -> list[DimensionRecord]:
+        """Make the records of exposures; the files of one that does not fit are rejected."""
+        make, fitting = self.butler.dimensions["exposure"].RecordClass, []
+        for row in rows:
+            try:
+                fitting.append(make(**row))
+            except ButlerError as err:
+                key = row["instrument"], row["id"]
+                files = [file for file in self.batch.accepted if file.exposure_key == key]
+                self.batch.reject(files, err.message)
+        return fitting
 
     def _stored_exposures(self) -> dict[tuple[str, int], Mapping[str, Any]]:
         """Look up the exposures of the batch by number, and by name, which is theirs alone."""
@@ -212,7 +224,7 @@ class RawChanges:
 
     def _write_records(self) -> None:
         registry, new, changed = self.butler.registry, self.new_exposures, self.changed_exposures
-        wanted = {(r["instrument"], r["id"]) for r in (*new, *changed)}
+        wanted = {record.to_row()[:2] for record in (*new, *changed)}
         firsts = [o for key, o in self.batch.first.items() if key in wanted]
         days = {(o.instrument, o.day_obs): day_obs_record(o) for o in firsts}
         groups = {(o.instrument, o.group): group_record(o) for o in firsts}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lakebutler.errors import ButlerUserError, StorageError
+from lakebutler.instruments.raws.report import printable
 
 __all__ = ["DEFAULT_PATTERN", "find_files"]
 
@@ -19,7 +20,9 @@ DEFAULT_PATTERN = r"\.fits?(\.(gz|fz))?$"
 _MAGIC = re.compile(r"[*?\[]")
 
 
-def find_files(paths: Iterable[str | os.PathLike[str]], pattern: str | None = None) -> list[str]:
+def find_files(
+    paths: Iterable[str | os.PathLike[str]], pattern: str | None = None, notes: list[str] | None = None
+) -> list[str]:
     """Expand files, directories, globs and URLs.
 
     Parameters
@@ -29,12 +32,15 @@ def find_files(paths: Iterable[str | os.PathLike[str]], pattern: str | None = No
     pattern : `str`, optional
         Regular expression searched for in the names of files found in directories;
         default: `DEFAULT_PATTERN`.
+    notes : `list` [`str`], optional
+        Takes one line for every directory that links lead to once more.
 
     Returns
     -------
     files : `list` [`str`]
         Each once, sorted within what each argument gave; local paths are absolute.
-        A path that does not exist is kept: reading it will say so.
+        A path that does not exist is kept: reading it will say so.  A directory to which
+        several names lead is listed under the first of them only.
 
     Raises
     ------
@@ -48,36 +54,58 @@ def find_files(paths: Iterable[str | os.PathLike[str]], pattern: str | None = No
     except re.error as err:
         raise ButlerUserError(f"{pattern!r} is no regular expression: {err}") from err
     found: dict[str, None] = {}
+    said: list[str] = [] if notes is None else notes
     for path in paths:
         text = os.fspath(path)
         if "://" in text and not text.startswith("file://"):
             expanded = _remote(text, wanted)
         else:
-            expanded = _local(os.path.expanduser(text.removeprefix("file://")), wanted)
+            expanded = _local(os.path.expanduser(text.removeprefix("file://")), wanted, said)
         found |= dict.fromkeys(expanded)
     return list(found)
 
 
-def _local(path: str, wanted: re.Pattern[str]) -> Iterator[str]:
+def _local(path: str, wanted: re.Pattern[str], notes: list[str]) -> Iterator[str]:
     if os.path.isdir(path):
-        yield from _walk(path, wanted)
+        yield from _walk(path, wanted, notes)
         return
     if _MAGIC.search(path) and not os.path.lexists(path):
         for match in sorted(glob.glob(path, recursive=True)):
             if os.path.isdir(match):
-                yield from _walk(match, wanted)
+                yield from _walk(match, wanted, notes)
             else:
                 yield os.path.abspath(match)
         return
     yield os.path.abspath(path)
 
 
-def _walk(directory: str, wanted: re.Pattern[str]) -> Iterator[str]:
-    for folder, folders, names in os.walk(os.path.abspath(directory), followlinks=True):
-        folders.sort()
+def _walk(directory: str, wanted: re.Pattern[str], notes: list[str]) -> Iterator[str]:
+    top = os.path.abspath(directory)
+    seen = {_identity(top): top}
+    for folder, folders, names in os.walk(top, followlinks=True):
         inside = folder.rstrip("/") + "/"
+        folders[:] = [name for name in sorted(folders) if _is_new(inside + name, seen, notes)]
         for name in sorted(filter(wanted.search, names)):
             yield inside + name
+
+
+def _is_new(folder: str, seen: dict[tuple[int, int], str], notes: list[str]) -> bool:
+    """Whether a directory was not met before under another name."""
+    identity = _identity(folder)
+    first = seen.setdefault(identity, folder)
+    if first == folder or not identity[1]:
+        return True
+    notes.append(f"{printable(folder)} is {printable(first)} once more: passed over")
+    return False
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    """Device and number of a directory; zeros if it cannot be asked, or the system has no numbers."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _remote(url: str, wanted: re.Pattern[str]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from lakebutler.instruments.headers.translate import require_translator
 from lakebutler.instruments.raws.changes import RawChanges
 from lakebutler.instruments.raws.file_search import find_files
 from lakebutler.instruments.raws.plan import Batch, in_order, sort_files
-from lakebutler.instruments.raws.report import FileReport, IngestReport
+from lakebutler.instruments.raws.report import FileReport, IngestReport, printable
 from lakebutler.instruments.raws.report_table import record_files
 from lakebutler.lake.collector import collector_paused
 from lakebutler.progress import NullProgress, Progress
@@ -99,8 +99,9 @@ def ingest_raws(
     registered = _registered(butler)
     cameras, notes = _wanted_cameras(registered, instrument)
     cameras = with_repository_fixes(butler, cameras)
+    found: list[str] = []
     with collector_paused():
-        sidecars = Sidecars(cameras, find_files(names, regex), search_indexes=search_indexes)
+        sidecars = Sidecars(cameras, find_files(names, regex, found), search_indexes=search_indexes)
     results = list(_read(sidecars, cameras, processes, fail_fast=fail_fast, watch=watch))
     with collector_paused():  # all that is made from here on lives to the end
         batch = sort_files(results)
@@ -109,7 +110,7 @@ def ingest_raws(
         changes.judge(update=update_records, skip_existing=skip_existing)
         if fail_fast:
             _raise_first(batch.reports)
-        return _committed(changes, transfer, (*notes, *sidecars.notes), watch)
+        return _committed(changes, transfer, (*notes, *found, *map(printable, sidecars.notes)), watch)
 
 
 def _committed(
@@ -204,7 +205,7 @@ def _read(
         result = next(headers) if known is None else known
         watch.advance()
         if fail_fast and not result.observations:
-            raise HeaderError(f"{result.path}: {result.reason}")
+            raise HeaderError(printable(f"{result.path}: {result.reason}"))
         yield result
     watch.finish()
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from lakebutler.instruments.headers.file import FileResult
+from lakebutler.instruments.headers.file import FileResult, in_utf8
 from lakebutler.instruments.headers.observation import Observation, exposure_record
-from lakebutler.instruments.raws.report import FileReport, FileStatus
+from lakebutler.instruments.raws.report import FileReport, FileStatus, printable
 from lakebutler.timespan import Timespan
 
 __all__ = ["Accepted", "Batch", "RawKey", "differences", "in_order", "judge_records", "sort_files"]
@@ -112,7 +112,7 @@ class Batch:
         gone = {f.position: f for f in files}
         self.accepted = [f for f in self.accepted if f.position not in gone]
         for position, file in gone.items():
-            self.reports[position] = file.report(FileStatus.REJECTED, reason)
+            self.reports[position] = file.report(FileStatus.REJECTED, printable(reason))
 
 
 def sort_files(results: Iterable[FileResult]) -> Batch:
@@ -132,16 +132,17 @@ def sort_files(results: Iterable[FileResult]) -> Batch:
     owners: dict[RawKey, str] = {}
     for position, result in enumerate(results):
         if not result.observations:
-            batch.reports[position] = FileReport(result.path, FileStatus.REJECTED, result.reason)
+            path = result.path if in_utf8(result.path) else printable(result.path)
+            batch.reports[position] = FileReport(path, FileStatus.REJECTED, printable(result.reason))
             if result.stranger:
-                batch.strangers[position] = result.stranger
+                batch.strangers[position] = printable(result.stranger)
             continue
         file = Accepted(position, result.path, result.observations, result.units)
         first = result.observations[0]
         exposure = first.exposure_key
         reason = _repeated(file, owners) or _contradiction(first, batch.first.get(exposure))
         if reason:
-            batch.reports[position] = file.report(FileStatus.REJECTED, reason)
+            batch.reports[position] = file.report(FileStatus.REJECTED, printable(reason))
             continue
         batch.first.setdefault(exposure, first)
         for o in result.observations:

@@ -12,7 +12,31 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["FileReport", "FileStatus", "IngestReport"]
+__all__ = ["FileReport", "FileStatus", "IngestReport", "printable"]
+
+
+def printable(text: str) -> str:
+    """Write a text so that it can be stored and shown in one line, whatever is in it.
+
+    Parameters
+    ----------
+    text : `str`
+        A reason or the name of a file, as the system or a stranger gives it.
+
+    Returns
+    -------
+    text : `str`
+        The same, with escapes for bytes that are no UTF-8 and for control characters.
+    """
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":  # how the system gives a byte that is no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class FileStatus(enum.Enum):

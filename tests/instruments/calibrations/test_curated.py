@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -236,6 +239,21 @@ def test_what_cannot_be_used_is_one_line_and_the_rest_is_in(
     # The file that could not be read still ends the validity of the one before it.
     assert at(butler, "2013-06-01") is not None
     assert at(butler, "2014-06-01") is None
+
+
+def test_a_pipe_is_one_line(tmp_path: Path, repository_with: Callable[..., Butler]) -> None:
+    pipe = defects(tmp_path, "1_53", "20130101T000000").with_name("20140101T000000.ecsv")
+    os.mkfifo(pipe)
+
+    def let_go() -> None:
+        with suppress(OSError):
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+    timer = threading.Timer(5.0, let_go)
+    timer.start()  # whoever reads the pipe waits until then, and fails below
+    report = write_curated_calibrations(repository_with("HSC"), "HSC", tmp_path, camera=False)
+    timer.cancel()
+    assert {Path(f.path): f.reason for f in report.files}[pipe] == "not a regular file"
 
 
 def test_a_changed_file_is_named_and_nothing_changes(
