@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import call, succeed
+from tests.instruments.visits.nights import BASE, exposure, insert, pair
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,26 @@ def test_a_visit_that_differs_is_named_and_replaced_when_asked_for(night: Path) 
     updated = succeed("define-visits", night, "DemoCam", "--padding", "10", "--update-records")
     assert "2 changed; 18 detector regions" in updated.out
     assert succeed("define-visits", night, "DemoCam", "--update-records").code == 0
+
+
+def test_what_cannot_be_a_visit_is_named_and_what_is_none_any_more_is_removed(tmp_path: Path) -> None:
+    from lakebutler import Butler
+
+    succeed("create", tmp_path / "repo")
+    succeed("register-instrument", tmp_path / "repo", "LATISS")
+    with Butler.from_config(tmp_path / "repo", writeable=True) as butler:
+        first, second = pair(348)
+        insert(butler, first, second | {"physical_filter": "SDSSr_65mm~empty"}, exposure(351))
+    result = call("define-visits", tmp_path / "repo", "LATISS")
+    assert result.code == 2
+    assert f"visit {BASE + 348}: conflict: a visit has one physical_filter" in result.err
+    assert "LATISS: 4 visits: 3 defined, 1 conflict; 3 detector regions" in result.out
+    with Butler.from_config(tmp_path / "repo", writeable=True) as butler:
+        butler.registry.syncDimensionData("group", {"instrument": "LATISS", "name": "348"})
+        butler.registry.insertDimensionData("exposure", exposure(348), replace=True)
+    updated = succeed("define-visits", tmp_path / "repo", "LATISS", "--update-records")
+    assert f"visit 9{BASE + 348}: removed: exposure {BASE + 348} no longer defines it" in updated.err
+    assert "1 removed" in updated.out
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ _SHOWN = 20
 @click.option(
     "--update-records/--no-update-records",
     default=False,
-    help="Replace visits that are there and differ from what their exposures say.",
+    help="Replace visits that differ from what their exposures say; remove those that none define.",
 )
 @click.option(
     "--incremental/--no-incremental",
@@ -75,7 +75,8 @@ def define_visits(
 ) -> None:
     """Define visits from the exposures of INSTRUMENT, with their regions on the sky.
 
-    A visit that is there and differs is named with what differs, and stays as it is; the exit code is then 2.
+    A visit that is there and differs, or that cannot be, is named with the reason, and stays as it is; the
+    others are defined, and the exit code is then 2.
     """
     from lakebutler.instruments.visits.define import define_visits as define
 
@@ -97,16 +98,17 @@ def define_visits(
         columns = ("visit", "status", "exposures", "region", "reason")
         emit(Listing(columns, [tuple(row.values()) for row in result.rows()]), output)
     else:
-        _summarise(result)
+        _summarise(result, update_records)
     if result.conflicts:
         ctx.exit(USER_ERROR)
 
 
-def _summarise(result: VisitsReport) -> None:
+def _summarise(result: VisitsReport, updated: bool) -> None:
     from lakebutler.instruments.visits.report import VisitStatus
 
     _show(result.conflicts, "conflict")
     _show(result.with_status(VisitStatus.CHANGED), "changed")
+    _show(result.with_status(VisitStatus.REMOVED), "removed")
     for note in result.notes[:_SHOWN]:
         say(note)
     for why, count in result.skipped.items():
@@ -115,8 +117,8 @@ def _summarise(result: VisitsReport) -> None:
         numbers = ", ".join(str(v.visit) for v in result.without_region[:3])
         visits = counted(len(result.without_region), "visit")
         say(f"{visits} without a pointing, so without regions: {numbers}")
-    if result.conflicts:
-        say("--update-records replaces what is there")
+    if result.conflicts and not updated:
+        say("--update-records replaces what differs, and removes visits that exposures no longer define")
     click.echo(f"{result.instrument}: {result}; {counted(result.regions, 'detector region')}")
 
 

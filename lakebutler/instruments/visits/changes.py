@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from lakebutler.dimensions.arrow import records_to_table, table_to_records
+from lakebutler.dimensions.arrow import records_to_table
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.instruments.visits.groups import Exposure, VisitDefinition
-from lakebutler.instruments.visits.records import differences, visit_record
+from lakebutler.instruments.visits.judge import (
+    Verdict,
+    impossible_visits,
+    judge_others,
+    judge_visits,
+    rival_reason,
+)
+from lakebutler.instruments.visits.records import visit_record
 from lakebutler.instruments.visits.regions import Footprints, binary_array
 from lakebutler.instruments.visits.report import VisitReport, VisitStatus
+from lakebutler.instruments.visits.stored import Stored, read_stored, tables_of_visits, users_of
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry.record_tables import append_records, remove_records
@@ -27,15 +35,6 @@ _BATCH = 200
 _ELEMENTS = ("visit", "visit_definition", "visit_system_membership", "visit_detector_region")
 
 Pointing = tuple[float, float, float]
-
-
-class _Stored(NamedTuple):
-    """What a repository has of some visits."""
-
-    records: dict[int, dict[str, Any]]
-    exposures: dict[int, set[int]]
-    systems: dict[int, set[int]]
-    names: dict[str, int]
 
 
 class VisitChanges:
@@ -59,6 +58,8 @@ class VisitChanges:
         Whether registered visits that differ are replaced.
     merge : `bool`
         Whether regions are those of all exposures, instead of the first.
+    looked_at : collection of `int`, optional
+        Exposures whose other visits of these systems are looked at, too: there should be none.
 
     Attributes
     ----------
@@ -79,6 +80,7 @@ class VisitChanges:
         *,
         update: bool,
         merge: bool,
+        looked_at: Collection[int] = (),
     ) -> None:
         self.universe = universe
         self.instrument = instrument
@@ -88,6 +90,7 @@ class VisitChanges:
         self.own = own or {}
         self.update = update
         self.merge = merge
+        self.looked_at = looked_at
         self.reports: list[VisitReport] = []
         self.regions = 0
         self._records: dict[int, dict[str, Any]] = {}
@@ -96,6 +99,7 @@ class VisitChanges:
             camera = self.own.get(visit.id, footprints)
             region = camera.visit_region(pointings) if camera and pointings else None
             self._records[visit.id] = visit_record(visit, instrument, region)
+        self._impossible = impossible_visits(universe["visit"], definitions, self._records)
 
     def _pointings(self, visit: VisitDefinition) -> list[Pointing]:
         exposures = visit.exposures if self.merge else visit.exposures[:1]
@@ -115,94 +119,73 @@ class VisitChanges:
         change : `Change` or `None`
             `None` if everything is there.
         """
-        stored = self._stored(snapshot)
-        self.reports, self.regions = [], 0
-        wanted: list[VisitDefinition] = []
-        replaced: list[VisitDefinition] = []
-        for visit in self.definitions:
-            status, reason = self._judge(visit, stored)
-            exposures = tuple(e["id"] for e in visit.exposures)
-            has_region = self._records[visit.id]["region"] is not None
-            self.reports.append(VisitReport(visit.id, status, exposures, has_region, reason))
-            if status is VisitStatus.CHANGED:
-                replaced.append(visit)
-            if status in (VisitStatus.DEFINED, VisitStatus.CHANGED):
-                wanted.append(visit)
-        if not wanted:
+        stored = read_stored(
+            snapshot, self.universe, self.instrument, self.definitions, self.looked_at, self.systems
+        )
+        others, verdicts = self._judge(snapshot, stored)
+        self._report(stored, others, verdicts)
+        self.regions = 0
+        gone = [number for number, verdict in others.items() if verdict.status is VisitStatus.REMOVED]
+        wanted, replaced = (
+            [visit for visit in self.definitions if verdicts[visit.id].status in chosen]
+            for chosen in ({VisitStatus.DEFINED, VisitStatus.CHANGED}, {VisitStatus.CHANGED})
+        )
+        if not wanted and not gone:
             return None
         change = Change()
         for element in _ELEMENTS[:2]:
             change.touch(dimension_table(element), (self.instrument,))
-        keys = [(self.instrument, visit.id) for visit in replaced]
-        tables = self._tables(snapshot, wanted, stored)
+        replaced_ids = [visit.id for visit in replaced]
+        replaced_ids += self._take_out(snapshot, change, stored, gone)
+        keys = [(self.instrument, number) for number in replaced_ids]
         for element in _ELEMENTS:
             remove_records(snapshot, change, self.universe[element], ("instrument", "visit"), keys)
-            append_records(snapshot, change, self.universe[element], tables[element])
-        self.regions = tables["visit_detector_region"].num_rows
+        if wanted:
+            tables = self._tables(snapshot, wanted, stored)
+            for element in _ELEMENTS:
+                append_records(snapshot, change, self.universe[element], tables[element])
+            self.regions = tables["visit_detector_region"].num_rows
         return change
 
     # ------------------------------------------------------------------ judging
 
-    def _stored(self, snapshot: Snapshot) -> _Stored:
-        ids = [visit.id for visit in self.definitions]
-        names = [visit.name for visit in self.definitions]
-        visits = self._match(snapshot, "visit", "visit", ids)
-        records = {} if visits is None else {r["id"]: r for r in _rows(self.universe["visit"], visits)}
-        for record in records.values():
-            record["region"] = None if record["region"] is None else record["region"].encode()
-        exposures: dict[int, set[int]] = {}
-        systems: dict[int, set[int]] = {}
-        for element, column, found in (
-            ("visit_definition", "exposure", exposures),
-            ("visit_system_membership", "visit_system", systems),
-        ):
-            table = self._match(snapshot, element, "visit", ids)
-            if table is not None:
-                pairs = zip(*(table.column(c).to_pylist() for c in ("visit", column)), strict=True)
-                for number, value in pairs:
-                    found.setdefault(number, set()).add(value)
-        named = self._match(snapshot, "visit", "name", names)
-        holders = {} if named is None else _pairs(named, "name", "visit")
-        return _Stored(records, exposures, systems, holders)
+    def _judge(self, snapshot: Snapshot, stored: Stored) -> tuple[dict[int, Verdict], dict[int, Verdict]]:
+        """Say what becomes of visits that should not be there, and of those that should."""
+        users = users_of(snapshot, self.instrument, sorted(stored.others))
+        defined = {e["id"] for visit in self.definitions for e in visit.exposures} if stored.others else set()
+        others = judge_others(stored, users, defined, self.systems, update=self.update)
+        verdicts = judge_visits(
+            self.definitions,
+            self._records,
+            self._impossible,
+            stored,
+            others,
+            self.systems,
+            update=self.update,
+        )
+        return others, verdicts
 
-    def _match(
-        self, snapshot: Snapshot, element: str, column: str, values: Sequence[Any]
-    ) -> pyarrow.Table | None:
-        import pyarrow as pa
+    def _report(self, stored: Stored, others: dict[int, Verdict], verdicts: dict[int, Verdict]) -> None:
+        """Note what becomes of every visit."""
+        found = []
 
-        table = dimension_table(element)
-        if table not in snapshot.schemas() or not values:
-            return None
-        instrument = pa.repeat(pa.scalar(self.instrument), len(values))
-        keys = pa.table({"instrument": instrument, column: values})
-        return snapshot.match(table, ("instrument", column), keys)
+        def note(number: int, verdict: Verdict, exposures: Iterable[int], has_region: bool) -> None:
+            found.append(VisitReport(number, verdict.status, tuple(exposures), has_region, verdict.reason))
 
-    def _judge(self, visit: VisitDefinition, stored: _Stored) -> tuple[VisitStatus, str]:
-        holder = stored.names.get(visit.name)
-        if holder is not None and holder != visit.id:
-            return VisitStatus.CONFLICT, f"its name {visit.name!r} is that of visit {holder}"
-        record = stored.records.get(visit.id)
-        if record is None:
-            return VisitStatus.DEFINED, ""
-        before = stored.exposures.get(visit.id, set())
-        after = {e["id"] for e in visit.exposures}
-        systems = stored.systems.get(visit.id, set())
-        if before < after and before:
-            return VisitStatus.CHANGED, f"{_listed(after - before)} added"
-        reasons = [f"{_listed(before - after)} in it, but not among the exposures"] if before - after else []
-        if not before:
-            reasons.append("it has no exposures")
-        reasons += differences(record, self._records[visit.id])
-        if reasons:
-            return (VisitStatus.CHANGED if self.update else VisitStatus.CONFLICT), "; ".join(reasons)
-        if systems & self.systems != visit.systems:
-            return VisitStatus.CHANGED, "it belongs to other visit systems now"
-        return VisitStatus.PRESENT, ""
+        for visit in self.definitions:
+            has_region = self._records[visit.id]["region"] is not None
+            note(visit.id, verdicts[visit.id], (e["id"] for e in visit.exposures), has_region)
+            for rival in visit.rivals:
+                clash = Verdict(VisitStatus.CONFLICT, rival_reason(visit, rival))
+                note(visit.id, clash, (e["id"] for e in rival.exposures), bool(self._pointings(rival)))
+        for number, verdict in others.items():
+            note(number, verdict, sorted(stored.exposures[number]), True)
+        self.reports = sorted(found, key=lambda report: report.visit)
 
     # ------------------------------------------------------------------ writing
 
     def _tables(
-        self, snapshot: Snapshot, visits: Sequence[VisitDefinition], stored: _Stored
+        self, snapshot: Snapshot, visits: Sequence[VisitDefinition], stored: Stored
     ) -> dict[str, pyarrow.Table]:
         import pyarrow as pa
 
@@ -220,6 +203,22 @@ class VisitChanges:
             ),
             "visit_detector_region": self._detector_regions(snapshot, visits),
         }
+
+    def _take_out(self, snapshot: Snapshot, change: Change, stored: Stored, gone: Sequence[int]) -> list[int]:
+        """Take visits out of the systems; give those that no other system has."""
+        whole = [number for number in gone if stored.systems[number] <= self.systems]
+        rows = [
+            (self.instrument, number, system)
+            for number in gone
+            if number not in whole
+            for system in sorted(stored.systems[number] & self.systems)
+        ]
+        columns = ("instrument", "visit", "visit_system")
+        remove_records(snapshot, change, self.universe["visit_system_membership"], columns, rows)
+        if whole:
+            for table in tables_of_visits(snapshot):
+                change.touch(table, ())
+        return whole
 
     def _detector_regions(self, snapshot: Snapshot, visits: Sequence[VisitDefinition]) -> pyarrow.Table:
         import pyarrow as pa
@@ -288,17 +287,3 @@ def pointing_of(exposure: Exposure) -> Pointing | None:
     """
     ra, dec, angle = (exposure[name] for name in ("tracking_ra", "tracking_dec", "sky_angle"))
     return None if ra is None or dec is None or angle is None else (ra, dec, angle)
-
-
-def _rows(element: Any, table: pyarrow.Table) -> list[dict[str, Any]]:
-    return [record.toDict() for record in table_to_records(element, table)]
-
-
-def _pairs(table: pyarrow.Table, key: str, value: str) -> dict[Any, Any]:
-    return dict(zip(table.column(key).to_pylist(), table.column(value).to_pylist(), strict=True))
-
-
-def _listed(numbers: set[int]) -> str:
-    shown = ", ".join(str(n) for n in sorted(numbers)[:3])
-    more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
-    return f"exposure{'s' if len(numbers) > 1 else ''} {shown}{more}"

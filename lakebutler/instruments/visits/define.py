@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.errors import InstrumentError, known_names
@@ -14,11 +14,17 @@ from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS, Camera
 from lakebutler.instruments.cameras.find import load_camera
 from lakebutler.instruments.cameras.register import require_registered
 from lakebutler.instruments.visits.changes import VisitChanges, pointing_of
-from lakebutler.instruments.visits.groups import Exposure, VisitDefinition, group_exposures, sequence_of
+from lakebutler.instruments.visits.groups import (
+    Exposure,
+    VisitDefinition,
+    group_exposures,
+    number_of_first,
+    sequence_of,
+)
 from lakebutler.instruments.visits.regions import Footprints
 from lakebutler.instruments.visits.report import VisitsReport
+from lakebutler.instruments.visits.stored import exposures_beside, match_records
 from lakebutler.progress import NullProgress, Progress
-from lakebutler.registry.schema import dimension_table
 
 if TYPE_CHECKING:
     from lakebutler.butler.butler import Butler
@@ -85,7 +91,9 @@ def define_visits(
     -----
     Other exposures of the same group or sequence are always taken into account.  A visit
     that has got further exposures is replaced; one that differs in any other way is a
-    conflict, which is reported, and replaced with ``update_records``.
+    conflict, which is reported, and replaced with ``update_records``; so is one that its
+    exposures no longer define, which is removed with ``update_records`` unless datasets use
+    it.  What cannot be a visit is a conflict, and the others are defined.
     """
     watch = progress or NullProgress()
     camera = instrument if isinstance(instrument, Camera) else load_camera(instrument)
@@ -114,6 +122,7 @@ def define_visits(
         own,
         update=update_records,
         merge=merge_exposures,
+        looked_at=[exposure["id"] for exposure in chosen],
     )
     _register_systems(butler, camera.name, numbers)
     butler._session.execute(changes.build, op="define-visits")
@@ -192,34 +201,68 @@ def _exposures(
 
 
 def _without_visit(butler: Butler, instrument: str, exposures: Sequence[Exposure]) -> list[Exposure]:
-    import pyarrow as pa
-
-    snapshot, table = butler._session.snapshot, dimension_table("visit_definition")
-    if table not in snapshot.schemas() or not exposures:
-        return list(exposures)
     ids = [exposure["id"] for exposure in exposures]
-    keys = pa.table({"instrument": pa.repeat(pa.scalar(instrument), len(ids)), "exposure": ids})
-    found = snapshot.match(table, ("instrument", "exposure"), keys, select=("exposure",))
-    defined = set(found.column("exposure").to_pylist())
+    rows = match_records(butler._session.snapshot, instrument, "visit_definition", "exposure", ids)
+    defined = set() if rows is None else set(rows.column("exposure").to_pylist())
     return [exposure for exposure in exposures if exposure["id"] not in defined]
 
 
 def _with_companions(
     butler: Butler, instrument: str, exposures: Sequence[Exposure], systems: Sequence[int]
 ) -> list[Exposure]:
-    """Add the registered exposures that are in one group or sequence with given ones."""
-    found = {exposure["id"]: exposure for exposure in exposures}
-    if VISIT_SYSTEMS["by-seq-start-end"] in systems:
-        sequences = {sequence_of(e) for e in exposures if e["seq_start"] != e["seq_end"]}
-        days = sorted({sequence[0] for sequence in sequences})
-        for other in _where(butler, instrument, "day_obs IN (values)", days):
-            if sequence_of(other) in sequences:
-                found.setdefault(other["id"], other)
-    if VISIT_SYSTEMS["by-group-metadata"] in systems:
-        groups = sorted({e["group"] for e in exposures if e["group"] is not None})
-        for other in _where(butler, instrument, "group IN (values)", groups):
-            found.setdefault(other["id"], other)
+    """Add the registered exposures that bear on the visits of given ones, and on theirs in turn."""
+    found: dict[int, Exposure] = {}
+    seen: set[Any] = set()
+    fresh = list(exposures)
+    while fresh:
+        found.update((exposure["id"], exposure) for exposure in fresh)
+        others = _of_one_group(butler, instrument, fresh, systems, seen)
+        others += _numbered(butler, instrument, _bound(butler, instrument, fresh, systems) - set(found))
+        fresh = list({other["id"]: other for other in others if other["id"] not in found}.values())
     return list(found.values())
+
+
+def _of_one_group(
+    butler: Butler,
+    instrument: str,
+    exposures: Sequence[Exposure],
+    systems: Sequence[int],
+    seen: set[Any],
+) -> list[Exposure]:
+    """List the exposures of the sequences and groups of given ones that were not seen before."""
+    found: list[Exposure] = []
+    if VISIT_SYSTEMS["by-seq-start-end"] in systems:
+        sequences = {sequence_of(e) for e in exposures if e["seq_start"] != e["seq_end"]} - seen
+        seen |= sequences
+        days = sorted({sequence[0] for sequence in sequences})
+        others = _where(butler, instrument, "day_obs IN (values)", days)
+        found += [other for other in others if sequence_of(other) in sequences]
+    if VISIT_SYSTEMS["by-group-metadata"] in systems:
+        groups = {e["group"] for e in exposures if e["group"] is not None} - seen
+        seen |= groups
+        found += _where(butler, instrument, "group IN (values)", sorted(groups))
+    return found
+
+
+def _bound(
+    butler: Butler, instrument: str, exposures: Sequence[Exposure], systems: Sequence[int]
+) -> set[int]:
+    """Number the exposures that are in one visit with given ones, or could clash with theirs."""
+    numbers = [exposure["id"] for exposure in exposures]
+    found = exposures_beside(butler._session.snapshot, instrument, numbers, systems)
+    if VISIT_SYSTEMS["by-seq-start-end"] in systems and VISIT_SYSTEMS["one-to-one"] in systems:
+        several = (e["id"] for e in exposures if e["seq_start"] != e["seq_end"])
+        found |= {number_of_first(number) for number in several}
+        found |= {int(str(n)[1:]) for n in numbers if n > 9 and number_of_first(int(str(n)[1:])) == n}
+    return found
+
+
+def _numbered(butler: Butler, instrument: str, numbers: Collection[int]) -> list[Exposure]:
+    """Read the exposures with some numbers, as far as there are any."""
+    possible = sorted(number for number in numbers if number < 2**63)
+    rows = match_records(butler._session.snapshot, instrument, "exposure", "exposure", possible)
+    known = [] if rows is None else sorted(rows.column("exposure").to_pylist())
+    return _where(butler, instrument, "exposure IN (values)", known)
 
 
 def _where(butler: Butler, instrument: str, where: str, values: Sequence[Any]) -> list[Exposure]:

@@ -23,13 +23,12 @@ from typing import Any
 
 from lakebutler.instruments.cameras.camera import VISIT_SYSTEMS
 
-__all__ = ["Exposure", "VisitDefinition", "group_exposures", "sequence_of"]
+__all__ = ["Exposure", "VisitDefinition", "group_exposures", "number_of_first", "sequence_of"]
 
 Exposure = Mapping[str, Any]
 """An exposure record as a mapping."""
 
 _LARGEST = 2**63 - 1
-_NAMES = {number: name for name, number in VISIT_SYSTEMS.items()}
 _ONE = VISIT_SYSTEMS["one-to-one"]
 _GROUP = VISIT_SYSTEMS["by-group-metadata"]
 _SEQUENCE = VISIT_SYSTEMS["by-seq-start-end"]
@@ -47,12 +46,15 @@ class VisitDefinition:
         Ordered by sequence number.
     systems : `frozenset` [`int`]
         The visit systems that it belongs to.
+    rivals : `tuple` [`VisitDefinition`]
+        Others that would have the same number; they cannot be defined.
     """
 
     id: int
     name: str
     exposures: tuple[Exposure, ...]
     systems: frozenset[int]
+    rivals: tuple[VisitDefinition, ...] = ()
 
 
 def sequence_of(exposure: Exposure) -> tuple[Any, ...]:
@@ -88,7 +90,8 @@ def group_exposures(
     Returns
     -------
     visits : `list` [`VisitDefinition`]
-        Ordered by number.
+        Ordered by number.  Of several with one number, that of the exposure with this number
+        is chosen, or the first; the others are its rivals.
     notes : `list` [`str`]
         What could not be defined, and why.
     """
@@ -103,15 +106,14 @@ def group_exposures(
         made = []
     if _GROUP in systems:
         made += _by_group(ordered, notes)
-    for visit in made:
+    for visit in sorted(made, key=lambda v: v.id != v.exposures[0]["id"]):
         other = found.setdefault(visit.id, visit)
         if other is visit:
             continue
         if [e["id"] for e in other.exposures] == [e["id"] for e in visit.exposures]:
             found[visit.id] = replace(other, systems=other.systems | visit.systems)
         else:
-            names = " and ".join(_NAMES[min(v.systems)] for v in (other, visit))
-            notes.append(f"visit {visit.id} would be two different ones, {names}: the latter is left out")
+            found[visit.id] = replace(other, rivals=(*other.rivals, visit))
     return [found[number] for number in sorted(found)], notes
 
 
@@ -146,9 +148,25 @@ def _by_sequence(exposures: Sequence[Exposure], notes: list[str], *, alone: bool
         for exposure in members:
             number, name = exposure["id"], exposure["obs_id"]
             if several and exposure is first:
-                number, name = int(f"9{number}"), f"{name}_first"
+                number, name = number_of_first(number), f"{name}_first"
             made.append(VisitDefinition(number, name, (exposure,), single))
     return made
+
+
+def number_of_first(exposure: int) -> int:
+    """Number the visit that the first of several exposures is of its own.
+
+    Parameters
+    ----------
+    exposure : `int`
+        The exposure.
+
+    Returns
+    -------
+    visit : `int`
+        The same with a 9 before it.
+    """
+    return int(f"9{exposure}")
 
 
 def _without_first(present: Exposure) -> str:

@@ -21,8 +21,10 @@ class VisitStatus(enum.Enum):
     """It was there, and is different now; the reason says why."""
     PRESENT = "present"
     """It was there already, the same."""
+    REMOVED = "removed"
+    """It was there, and its exposures no longer define it; the reason names them."""
     CONFLICT = "conflict"
-    """It is there and differs; nothing was done.  The reason says in what."""
+    """It cannot be as its exposures say; nothing was done.  The reason says why."""
 
 
 class VisitReport(NamedTuple):
@@ -90,7 +92,7 @@ class VisitsReport:
 
     @property
     def conflicts(self) -> tuple[VisitReport, ...]:
-        """Visits that are registered differently."""
+        """Visits that cannot be as their exposures say."""
         return self.with_status(VisitStatus.CONFLICT)
 
     @property
