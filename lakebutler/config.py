@@ -34,6 +34,7 @@ __all__ = [
     "names_lake_file",
     "normalise_root",
     "parse_repo_config",
+    "place_text",
     "user_config_dir",
 ]
 
@@ -56,12 +57,32 @@ _MAX_CONFIG_BYTES = 1 << 20
 _MAX_DEPTH = 50
 
 
-def normalise_root(root: str | os.PathLike[str]) -> str:
+def place_text(place: Any) -> Any:
+    """Write a place as text.
+
+    Parameters
+    ----------
+    place : `str` or path-like or `lsst.resources.ResourcePath` or other
+        A place, or an open file.
+
+    Returns
+    -------
+    text : `str` or other
+        Path or URL; what is no place is returned as it is.
+    """
+    if isinstance(place, str | os.PathLike):
+        return str(os.fspath(place))
+    if hasattr(place, "ospath"):
+        return place.ospath if place.isLocal else str(place)
+    return place
+
+
+def normalise_root(root: str | os.PathLike[str] | Any) -> str:
     """Make the root of a repository absolute.
 
     Parameters
     ----------
-    root : `str` or path-like
+    root : `str` or path-like or `lsst.resources.ResourcePath`
         A local path, a ``file://`` URL, the path of a ``butler.yaml``, or another
         URL that fsspec knows, such as ``s3://bucket/prefix``.
 
@@ -70,7 +91,7 @@ def normalise_root(root: str | os.PathLike[str]) -> str:
     root : `str`
         An absolute local path, or the URL without a trailing slash.
     """
-    text = os.fspath(root)
+    text: str = os.fspath(place_text(root))
     if text.startswith("file://"):
         from urllib.parse import unquote, urlsplit
 
@@ -82,7 +103,9 @@ def normalise_root(root: str | os.PathLike[str]) -> str:
     return os.path.abspath(os.path.expanduser(text))
 
 
-def has_repository(root: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> bool:
+def has_repository(
+    root: str | os.PathLike[str] | Any, storage_options: Mapping[str, Any] | None = None
+) -> bool:
     """Whether there is a repository at a place.
 
     Parameters

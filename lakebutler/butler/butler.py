@@ -77,7 +77,7 @@ class Butler(ButlerVerbs):
 
     def __init__(
         self,
-        config: str | os.PathLike[str],
+        config: str | os.PathLike[str] | ResourcePath,
         *,
         metrics: ButlerMetrics | None = None,
         **kwargs: Any,
@@ -90,7 +90,7 @@ class Butler(ButlerVerbs):
     @classmethod
     def makeRepo(
         cls,
-        root: str | os.PathLike[str],
+        root: str | os.PathLike[str] | ResourcePath,
         config: Mapping[str, Any] | None = None,
         dimensionConfig: Mapping[str, Any] | None = None,
         standalone: bool = True,
@@ -102,7 +102,7 @@ class Butler(ButlerVerbs):
 
         Parameters
         ----------
-        root : `str` or path-like
+        root : `str` or path-like or `lsst.resources.ResourcePath`
             A directory (made if need be) or a URL prefix such as
             ``s3://bucket/repo``.
         config : mapping, optional
@@ -132,7 +132,9 @@ class Butler(ButlerVerbs):
 
     @classmethod
     def has_repo_config(
-        cls, root: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+        cls,
+        root: str | os.PathLike[str] | ResourcePath,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> bool:
         """Whether there is a repository at a place."""
         return has_repository(root, storage_options)
@@ -207,7 +209,7 @@ class Butler(ButlerVerbs):
     @classmethod
     def from_config(
         cls,
-        config: str | os.PathLike[str],
+        config: str | os.PathLike[str] | ResourcePath,
         *,
         collections: str | Sequence[str] | None = None,
         run: str | None = None,
@@ -226,11 +228,12 @@ class Butler(ButlerVerbs):
 
         Parameters
         ----------
-        config : `str` or path-like
+        config : `str` or path-like or `lsst.resources.ResourcePath`
             Where it is: a directory, its ``butler.yaml``, a URL prefix, or a label in
             the index of repositories (see `get_known_repos`).
         collections : `str` or sequence of `str`, optional
-            Collections to search by default, in order; ``run`` if not given.
+            Collections to search by default, in order; ``run`` if not given.  One that
+            does not exist yet is an error only when it is searched.
         run : `str`, optional
             Run that `put` writes to by default; registered if need be.
         searchPaths : sequence of `str`, optional
@@ -271,8 +274,8 @@ class Butler(ButlerVerbs):
             Raised if there is no repository at this place.
         RepositoryFormatError
             Raised if it is of a newer format.
-        MissingCollectionError
-            Raised if a default collection does not exist.
+        CollectionExpressionError
+            Raised if a default collection is not given by name.
         """
         del searchPaths
         if writeable is None:

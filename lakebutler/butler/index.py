@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import os
 import uuid
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
 from lakebutler.config import has_repository
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.errors import DataIdValueError, NotARepositoryError, RepositoryFormatError, known_names
+
+if TYPE_CHECKING:
+    from lsst.resources import ResourcePath
 
 __all__ = [
     "INDEX_VARIABLE",
@@ -148,18 +151,18 @@ def known_labels() -> dict[str, str]:
         return {}
 
 
-def resolve_place(config: str | os.PathLike[str]) -> str | os.PathLike[str]:
+def resolve_place(config: str | os.PathLike[str] | ResourcePath) -> str | os.PathLike[str] | ResourcePath:
     """Find a repository that is named by its label or by its place.
 
     Parameters
     ----------
-    config : `str` or path-like
+    config : `str` or path-like or `lsst.resources.ResourcePath`
         A label, a path or a URL.  The index is not read for a URL, nor for a path with
         a slash that leads to a repository.
 
     Returns
     -------
-    place : `str` or path-like
+    place : `str` or path-like or `lsst.resources.ResourcePath`
         Where it is, or what was given.
 
     Raises

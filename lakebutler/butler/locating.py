@@ -185,7 +185,7 @@ class LocatingButler(FindingButler):
     def retrieveArtifacts(
         self,
         refs: Iterable[DatasetRef],
-        destination: str | os.PathLike[str],
+        destination: str | os.PathLike[str] | ResourcePath,
         transfer: str = "auto",
         preserve_path: bool = True,
         overwrite: bool = False,
@@ -195,8 +195,8 @@ class LocatingButler(FindingButler):
         Parameters
         ----------
         refs : iterable of `DatasetRef`
-            The datasets.
-        destination : `str` or path-like
+            The datasets; a component brings the files of its composite.
+        destination : `str` or path-like or `lsst.resources.ResourcePath`
             A directory, made if need be, or the URL of a prefix.
         transfer : `str`, optional
             ``auto`` and ``copy`` copy; ``link``, ``hardlink``, ``symlink`` and
@@ -220,7 +220,7 @@ class LocatingButler(FindingButler):
         """
         from lakebutler.butler.retrieve import retrieve_artifacts
 
-        given = list(refs)
+        given = [ref.makeCompositeRef() if ref.isComponent() else ref for ref in refs]
         files = find_files(self._registry, given)
         found = [
             (ref, self._record(ref, file if file is not None else self._registry.file_of(ref)))

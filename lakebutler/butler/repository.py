@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from lakebutler.config import (
     CONFIG_NAME,
@@ -38,6 +38,9 @@ from lakebutler.lake.storage import Storage, open_storage
 from lakebutler.registry.schema import check_tables
 from lakebutler.registry.session import Session
 from lakebutler.registry.views import repository_views
+
+if TYPE_CHECKING:
+    from lsst.resources import ResourcePath
 
 __all__ = ["Opening", "Repository", "Users", "make_repository", "open_repository"]
 
@@ -167,7 +170,7 @@ class Repository:
 
 
 def make_repository(
-    root: str | os.PathLike[str],
+    root: str | os.PathLike[str] | ResourcePath,
     *,
     config: Mapping[str, Any] | None = None,
     dimension_config: Mapping[str, Any] | None = None,
@@ -177,7 +180,7 @@ def make_repository(
 
     Parameters
     ----------
-    root : `str` or path-like
+    root : `str` or path-like or `lsst.resources.ResourcePath`
         A directory (made if need be) or a URL prefix.
     config : mapping, optional
         What goes into its ``butler.yaml``.
@@ -270,7 +273,7 @@ def _config_text(config: Mapping[str, Any]) -> str:
 
 
 def open_repository(
-    root: str | os.PathLike[str],
+    root: str | os.PathLike[str] | ResourcePath,
     *,
     writeable: bool,
     as_of: int | str | datetime | None = None,
@@ -283,7 +286,7 @@ def open_repository(
 
     Parameters
     ----------
-    root : `str` or path-like
+    root : `str` or path-like or `lsst.resources.ResourcePath`
         Where it is.
     writeable : `bool`
         Whether it may be changed.

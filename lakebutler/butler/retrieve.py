@@ -34,7 +34,7 @@ MODES = ("auto", "copy", "hardlink", "link", "relsymlink", "symlink")
 def retrieve_artifacts(
     datastore: Datastore,
     found: Iterable[tuple[DatasetRef, FileRecord]],
-    destination: str | os.PathLike[str],
+    destination: str | os.PathLike[str] | ResourcePath,
     *,
     transfer: str = "auto",
     preserve_path: bool = True,
@@ -49,7 +49,7 @@ def retrieve_artifacts(
         Where the files are.
     found : iterable of `tuple` [`DatasetRef`, `FileRecord`]
         The datasets, each with its file, or files; a file with several datasets comes once.
-    destination : `str` or path-like
+    destination : `str` or path-like or `lsst.resources.ResourcePath`
         A directory, made if need be, or the URL of a prefix.
     transfer : `str`, optional
         How; see `MODES`.
@@ -78,9 +78,9 @@ def retrieve_artifacts(
         gone = ": the repository would be left without its files" if transfer in {"move", "direct"} else ""
         raise StorageError(
             f"files cannot be retrieved with transfer={transfer!r}{gone}",
-            hint=known_names(transfer, MODES, what="modes"),
+            hint=known_names(str(transfer), MODES, what="modes"),
         )
-    base = _Target(os.fspath(destination), overwrite=overwrite)
+    base = _Target(destination, overwrite=overwrite)
     plan = _names(list(found), preserve_path=preserve_path)
     if not overwrite:
         for name in plan:
@@ -140,7 +140,7 @@ def _name(record: FileRecord, *, preserve_path: bool) -> str:
 class _Target:
     """The place that files are brought to."""
 
-    def __init__(self, destination: str, *, overwrite: bool) -> None:
+    def __init__(self, destination: str | os.PathLike[str] | ResourcePath, *, overwrite: bool) -> None:
         from lakebutler.config import normalise_root
 
         self.root = normalise_root(destination)

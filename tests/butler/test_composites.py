@@ -397,6 +397,17 @@ def test_artifacts_and_zips_have_every_file(butler: Butler, tmp_path: Path) -> N
         check(target, refs)
 
 
+def test_a_component_brings_the_files_of_its_composite(here: Butler, tmp_path: Path) -> None:
+    for ref in put_both(here):
+        whole = here.retrieveArtifacts([ref], tmp_path / f"{ref.id}-whole")
+        names = list(ref.datasetType.storageClass.components)
+        parts = [ref.makeComponentRef(name) for name in names]
+        made = here.retrieveArtifacts(parts, tmp_path / f"{ref.id}-parts")
+        assert [one.basename() for one in made] == [one.basename() for one in whole]
+        one = here.retrieveArtifacts(parts[:1], tmp_path / f"{ref.id}-one")
+        assert len(one) == len(whole)
+
+
 @pytest.mark.s3
 def test_parts_that_were_read_are_kept_in_the_cache(
     s3_server: S3Server,

@@ -436,3 +436,35 @@ def test_the_index_is_not_read_for_a_path_that_leads_to_a_repository(
     for place, found in (("one", "two"), ("./one", "one"), ("/repo/two", "two")):
         with Butler(place) as butler:
             assert butler.root == str(tmp_path / found)
+
+
+def test_a_resource_path_is_taken_wherever_a_path_is(tmp_path: Path) -> None:
+    from lsst.resources import ResourcePath
+
+    def at(name: str) -> ResourcePath:
+        return ResourcePath(str(tmp_path / name))
+
+    assert Butler.makeRepo(at("a repo")) == str(tmp_path / "a repo")
+    Butler.makeRepo(at("other"))
+    assert Butler.has_repo_config(at("a repo"))
+    with (
+        Butler.from_config(at("a repo"), run="u/a") as butler,
+        Butler(at("other"), writeable=True) as other,
+    ):
+        butler.registry.registerDatasetType(
+            DatasetType("t", [], "StructuredDataDict", universe=butler.dimensions)
+        )
+        ref = butler.put({"a": 1}, "t")
+        [made] = butler.retrieveArtifacts([ref], at("out"))
+        assert json.loads(Path(made.ospath).read_text()) == {"a": 1}
+        with butler.export(directory=at("export"), filename="e.yaml", transfer="copy") as export:
+            export.saveDatasets([ref])
+        other.import_(directory=at("export"), filename=at("export").join("e.yaml"), transfer="copy")
+        assert other.get(ref) == {"a": 1}
+        other.pruneDatasets([ref], purge=True, unstore=True, disassociate=True)
+        other.ingest_zip(butler.retrieve_artifacts_zip([ref], at("zips")))
+        assert other.get(ref) == {"a": 1}
+        for transfer in (None, "fly"):
+            with pytest.raises(StorageError, match=str(transfer)) as caught:
+                butler.retrieveArtifacts([ref], at("not"), transfer=transfer)
+            assert "\n" not in caught.value.message

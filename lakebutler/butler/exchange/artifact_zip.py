@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 from lakebutler.butler.exchange.agreement import check_agreement
 from lakebutler.butler.exchange.export_records import dataset_rows, find_records, keys_of_table
 from lakebutler.butler.exchange.export_yaml import FOREIGN_FORMATTERS
-from lakebutler.butler.exchange.import_api import place_text
 from lakebutler.butler.exchange.import_bundle import Bundle, Collection, dataset_table
 from lakebutler.butler.exchange.import_files import Target, add_incoming, make_refs
 from lakebutler.butler.exchange.import_merge import find_present
@@ -30,6 +29,7 @@ from lakebutler.butler.exchange.import_migrate import check_universe, to_records
 from lakebutler.butler.exchange.import_records import OWN_FORMATTER, Incoming, IncomingFile
 from lakebutler.butler.exchange.parts import IncomingPart, check_part, each_file
 from lakebutler.collections.collection import CollectionType
+from lakebutler.config import place_text
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datastore.records import FileRecord

@@ -15,13 +15,13 @@ from lakebutler.butler.exchange.export_records import (
     keys_of_data_ids,
     keys_of_table,
 )
-from lakebutler.butler.exchange.import_api import check_format, place_text
+from lakebutler.butler.exchange.import_api import check_format
 from lakebutler.butler.exchange.import_bundle import Bundle, Collection
 from lakebutler.butler.exchange.import_files import Target, make_refs
 from lakebutler.butler.exchange.parts import IncomingPart, is_absolute, part_ref, relocated
 from lakebutler.butler.retrieve import retrieve_artifacts
 from lakebutler.collections.collection import CollectionType
-from lakebutler.config import normalise_root
+from lakebutler.config import normalise_root, place_text
 from lakebutler.datasets.dataset_ref import DatasetRef
 from lakebutler.datasets.file_dataset import FileDataset
 from lakebutler.datasets.stored_parts import StoredPart, is_parts, join_parts, parts_of

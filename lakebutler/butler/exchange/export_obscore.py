@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler.querying import sql_table
+from lakebutler.config import place_text
 from lakebutler.errors import FileFormatError
 from lakebutler.registry.obscore import OBSCORE_COLUMNS
 from lakebutler.registry.obscore_config import OBSCORE_SETTING, default_obscore, parse_obscore
@@ -153,7 +154,7 @@ def export_obscore(
     FileFormatError
         Raised if the ending is none of them, or the configuration cannot be read.
     """
-    path = os.fspath(path)
+    path = os.fspath(place_text(path))
     ending = os.path.splitext(path)[1].lower()
     if ending not in ENDINGS:
         raise FileFormatError(f"{path}: a file of ObsCore ends in {', '.join(ENDINGS)}")

@@ -10,33 +10,13 @@ from typing import Any
 from lakebutler.butler.exchange.import_files import Target, add_incoming, place_paths
 from lakebutler.butler.exchange.import_records import Incoming, read_document
 from lakebutler.butler.exchange.import_yaml import load_yaml
-from lakebutler.config import normalise_root
+from lakebutler.config import normalise_root, place_text
 from lakebutler.errors import DatasetNotFoundError, FileFormatError, StorageError, known_names
 
-__all__ = ["FORMATS", "check_format", "find_export", "import_export", "place_text"]
+__all__ = ["FORMATS", "check_format", "find_export", "import_export"]
 
 FORMATS = ("yaml", "parquet")
 """Formats of exports: the field's, and ours."""
-
-
-def place_text(place: Any) -> Any:
-    """Write a place as text.
-
-    Parameters
-    ----------
-    place : `str` or path-like or `lsst.resources.ResourcePath` or other
-        A place, or an open file.
-
-    Returns
-    -------
-    text : `str` or other
-        Path or URL; what is no place is returned as it is.
-    """
-    if isinstance(place, str | os.PathLike):
-        return str(os.fspath(place))
-    if hasattr(place, "ospath"):
-        return place.ospath if place.isLocal else str(place)
-    return place
 
 
 def check_format(format: str | None, filename: Any) -> str:
@@ -97,7 +77,7 @@ def find_export(
     DatasetNotFoundError
         Raised if there is none; it is a `FileNotFoundError`.
     """
-    name = str(os.fspath(filename)) if filename is not None else f"export.{format}"
+    name = place_text(filename) if filename is not None else f"export.{format}"
     tried = []
     if directory is not None and "://" not in name and not os.path.isabs(name):
         tried.append(f"{normalise_root(directory)}/{name}")

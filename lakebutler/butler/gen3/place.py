@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lakebutler.config import normalise_root
+from lakebutler.config import normalise_root, place_text
 from lakebutler.errors import NotARepositoryError, RepositoryFormatError
 
 __all__ = ["Gen3Place", "find_gen3"]
@@ -71,7 +71,7 @@ def find_gen3(source: str | os.PathLike[str], *, root: str | None = None) -> Gen
     RepositoryFormatError
         Raised if its configuration makes no sense.
     """
-    text = str(os.fspath(source))
+    text = str(os.fspath(place_text(source)))
     if text.startswith(("postgresql://", "postgresql+psycopg2://")):
         if root is None:
             raise NotARepositoryError(
