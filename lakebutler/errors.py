@@ -27,7 +27,7 @@
           ArgumentError                    (TypeError)
           CollectionError                  (ValueError)
             CollectionCycleError
-            CollectionExpressionError
+            CollectionExpressionError      (TypeError)
             CollectionNameError
             CollectionTypeError            (TypeError)
             MissingCollectionError         (LookupError)
@@ -264,7 +264,7 @@ class CollectionCycleError(CollectionError):
     kind = "collection_cycle"
 
 
-class CollectionExpressionError(CollectionError):
+class CollectionExpressionError(CollectionError, TypeError):
     """What names collections is no name, glob or sequence of them."""
 
     kind = "collection_expression"

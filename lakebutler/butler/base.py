@@ -10,13 +10,14 @@ from lakebutler.butler.defaults import RegistryDefaults
 from lakebutler.butler.pending import Pending
 from lakebutler.butler.repository import Repository
 from lakebutler.collections.collection import CollectionType
+from lakebutler.collections.wildcard import is_pattern, named_collections
 from lakebutler.datasets.dataset_type import DatasetType
 from lakebutler.datasets.storage_class import StorageClassFactory
 from lakebutler.dimensions.columns import fit_key
 from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.universe import DimensionUniverse
 from lakebutler.errors import (
-    CollectionTypeError,
+    CollectionExpressionError,
     DimensionNameError,
     DimensionValueError,
     NoDefaultCollectionError,
@@ -135,17 +136,27 @@ def attach_defaults(registry: Registry, value: RegistryDefaults) -> Defaults:
 
     Raises
     ------
+    CollectionExpressionError
+        Raised if a collection is not given by name.  One that does not exist yet may be.
     MissingCollectionError
-        Raised if a collection does not exist.
+        Raised if the run does not exist in a repository that is only read.
     DimensionNameError
         Raised if a value is given of what is no governor dimension.
     """
     for name, given in value.given.items():
         _check_governor(registry.universe, name, given)
-    registry.search_path(name for name in value.collections if name != value.run)  # names a missing one
+    known = registry.snapshot.state(collections.KIND)
+    places: Sequence[Any] = value.collections
+    for place in places:
+        if not isinstance(place, str) or (place not in known and is_pattern(place)):
+            raise CollectionExpressionError(
+                f"default collections are searched in order and given by name, not as {place!r}",
+                hint="name them; collections.query finds the names for a pattern",
+            )
     if value.run is not None and registry.session.writeable:
         registry.register_collection(value.run, CollectionType.RUN)
-    registry.search_path(value.collections)
+    elif value.run is not None:
+        registry.search_path([value.run])  # names it if it is missing
     values = {
         name: fit_key(registry.universe.dimensions[name].primary_key, given)
         for name, given in value.given.items()
@@ -222,7 +233,7 @@ class ButlerBase:
         """Whether the butler can change the repository."""
         return self._session.writeable
 
-    def _search_path(self, names: str | Sequence[str] | None) -> list[tuple[str, CollectionType]]:
+    def _search_path(self, names: Any) -> list[tuple[str, CollectionType]]:
         if names is None:
             chosen: Sequence[str] = self._defaults.collections
             if not chosen:
@@ -232,10 +243,11 @@ class ButlerBase:
                     hint=f"pass collections=; {known_names('', known, what='collections')}",
                 )
         else:
-            chosen = [names] if isinstance(names, str) else list(names)
-            for name in chosen:
-                if not isinstance(name, str):
-                    raise CollectionTypeError(f"a collection is named by a string, not {type(name).__name__}")
+            snapshot = self._registry.snapshot
+            state = snapshot.state(collections.KIND)
+            chosen = named_collections(names, state) or ()
+            if any(name not in state and is_pattern(name) for name in chosen):
+                chosen = collections.query_collections(snapshot, chosen)
         return self._registry.search_path(chosen)
 
     def _resolve(

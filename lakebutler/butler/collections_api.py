@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from types import EllipsisType
 from typing import overload
 
 from lakebutler.collections.collection import CollectionInfo, CollectionType
@@ -12,6 +14,8 @@ from lakebutler.registry import collections
 from lakebutler.registry.registry import Registry
 
 __all__ = ["ButlerCollections"]
+
+CollectionExpression = str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | EllipsisType
 
 
 class ButlerCollections(Sequence[str]):
@@ -63,17 +67,17 @@ class ButlerCollections(Sequence[str]):
 
     def query(
         self,
-        expression: str | Sequence[str],
+        expression: CollectionExpression,
         collection_types: Iterable[CollectionType] | CollectionType | None = None,
         flatten_chains: bool = False,
         include_chains: bool | None = None,
     ) -> Sequence[str]:
-        """Find collections by name or glob.
+        """Find collections by name or pattern.
 
         Parameters
         ----------
-        expression : `str` or sequence of `str`
-            Names and globs.
+        expression : `str`, `re.Pattern`, iterable of these, or ``...``
+            Names, globs, and regular expressions that match the whole name.
         collection_types : `CollectionType` or iterable of them, optional
             Which types; all by default.
         flatten_chains : `bool`, optional
@@ -102,7 +106,7 @@ class ButlerCollections(Sequence[str]):
 
     def query_info(
         self,
-        expression: str | Sequence[str],
+        expression: CollectionExpression,
         collection_types: Iterable[CollectionType] | CollectionType | None = None,
         flatten_chains: bool = False,
         include_chains: bool | None = None,
@@ -243,6 +247,11 @@ class ButlerCollections(Sequence[str]):
             The chain.
         child_collection_names : `str` or iterable of `str`
             The collections; those that are not in it are passed over.
+
+        Raises
+        ------
+        MissingCollectionError
+            Raised if one is not there at all; the chain stays as it is.
         """
         self._registry.edit_chain(parent_collection_name, "remove", _names(child_collection_names))
 

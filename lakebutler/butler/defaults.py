@@ -34,8 +34,9 @@ class RegistryDefaults:
         **kwargs: Any,
     ) -> None:
         self._given = collections is not None
-        names = (run,) if collections is None and run is not None else collections or ()
-        self._collections = (names,) if isinstance(names, str) else tuple(names)
+        names: Any = (run,) if collections is None and run is not None else collections or ()
+        several = isinstance(names, Iterable) and not isinstance(names, str)
+        self._collections: tuple[str, ...] = tuple(names) if several else (names,)
         self._run = run
         self._infer = infer
         self._data_id = dict(kwargs)

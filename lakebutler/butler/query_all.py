@@ -67,11 +67,20 @@ class ManyTypesButler(QueryingButler):
         Raises
         ------
         InvalidQueryError
-            Raised if there is a glob among the collections and ``find_first`` is true.
+            Raised if ``find_first`` is true, and there is a glob among the collections
+            or there are none.
         MissingDatasetTypeError
             Raised if no dataset type has such a name.
         """
-        names = named_collections(collections) or list(self._defaults.collections)
+        known = self._registry.snapshot.state(all_collections.KIND)
+        names = named_collections(collections, known, ordered=find_first)
+        if names is None:
+            names = list(self._defaults.collections)
+        if find_first and not names:
+            raise InvalidQueryError(
+                "no collections to search: none are given, and nothing comes first among none",
+                hint="name the collections, or pass find_first=False",
+            )
         refs: list[DatasetRef] = []
         most = None if limit is None else abs(limit) + (limit < 0)
         with self.query() as query:

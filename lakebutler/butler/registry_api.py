@@ -174,8 +174,8 @@ class ButlerRegistry(AskingRegistry):
         return collections.collection_type(self._registry.snapshot, name)
 
     def getCollectionChain(self, parent: str) -> Sequence[str]:
-        """Children of a chain, in order."""
-        return self._registry.collection_info(parent).children
+        """Children of a chain, in order; a collection of another type is an error."""
+        return collections.chain_children(self._registry.snapshot, parent)
 
     def getCollectionParentChains(self, collection: str) -> set[str]:
         """Chains that have a collection as a child."""

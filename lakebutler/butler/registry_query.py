@@ -150,7 +150,7 @@ class AskingRegistry:
         ----------
         datasetType : `str`, `DatasetType`, iterable of them, or ``...``
             Names, globs or types.
-        collections : `str`, sequence of `str` or ``...``, optional
+        collections : `str`, `re.Pattern`, sequence of these, or ``...``, optional
             Where, in search order; the default collections if not given.
         dimensions : iterable of `str`, optional
             More dimensions that conditions are about.
@@ -178,12 +178,16 @@ class AskingRegistry:
             Raised if a name without wildcard is no dataset type.
         """
         del check
-        names = named_collections(collections)
+        names = self._places(collections, ordered=findFirst)
         kinds = self._named_types(datasetType)
         with self._asking(dataId, where, bind, kwargs) as query:
             if dimensions is not None:
                 query = query.join_dimensions(dimensions)
             return RegistryDatasets([query.datasets(kind, names, find_first=findFirst) for kind in kinds])
+
+    def _places(self, expression: Any, *, ordered: bool = False) -> list[str] | None:
+        known = self._registry.snapshot.state(collections.KIND)
+        return named_collections(expression, known, ordered=ordered)
 
     def _joined(self, query: Query, datasets: Any, names: list[str] | None) -> Query:
         if datasets is not None:
@@ -211,7 +215,7 @@ class AskingRegistry:
             Their dimensions.
         datasets : `str`, `DatasetType` or iterable of them, optional
             Dataset types of which there must be a dataset.
-        collections : `str`, sequence of `str` or ``...``, optional
+        collections : `str`, `re.Pattern`, sequence of these, or ``...``, optional
             Where these must be.
         dataId, where, bind, check, **kwargs
             As for `queryDatasets`.
@@ -224,7 +228,7 @@ class AskingRegistry:
         del check
         group = self._registry.universe.conform([dimensions] if isinstance(dimensions, str) else dimensions)
         with self._asking(dataId, where, bind, kwargs) as query:
-            return RegistryDataIds(self._joined(query, datasets, named_collections(collections)), group)
+            return RegistryDataIds(self._joined(query, datasets, self._places(collections)), group)
 
     def queryDimensionRecords(
         self,
@@ -242,7 +246,7 @@ class AskingRegistry:
         del check
         name = element if isinstance(element, str) else element.name
         with self._asking(dataId, where, bind, kwargs) as query:
-            query = self._joined(query, datasets, named_collections(collections))
+            query = self._joined(query, datasets, self._places(collections))
             return RegistryRecords(query.dimension_records(name), self._registry.universe[name])
 
     def queryDatasetAssociations(
@@ -259,7 +263,7 @@ class AskingRegistry:
         ----------
         datasetType : `str` or `DatasetType`
             Which datasets.
-        collections : `str`, sequence of `str` or ``...``, optional
+        collections : `str`, `re.Pattern`, sequence of these, or ``...``, optional
             Which collections; all by default.
         collectionTypes : `CollectionType` or iterable of them, optional
             Of which types.
@@ -272,7 +276,7 @@ class AskingRegistry:
             A dataset in a collection.
         """
         kind = self._registry.dataset_type(datasetType)
-        names = named_collections(collections)
+        names = self._places(collections)
         if names is None:
             names = list(self._butler.defaults.collections)
         return iter(self._associations(kind, self._members(names, collectionTypes, flatten=flattenChains)))
@@ -289,18 +293,18 @@ class AskingRegistry:
 
     def queryCollections(
         self,
-        expression: str | Sequence[str] | EllipsisType = ...,
+        expression: Any = ...,
         datasetType: DatasetType | str | None = None,
         collectionTypes: Iterable[CollectionType] | CollectionType | None = None,
         flattenChains: bool = False,
         includeChains: bool | None = None,
     ) -> Sequence[str]:
-        """Find collections by name or glob; with a dataset type, those that hold some."""
+        """Find collections by name or pattern; with a dataset type, those that hold some."""
         kinds = [collectionTypes] if isinstance(collectionTypes, CollectionType) else collectionTypes
         snapshot = self._registry.snapshot
         names = collections.query_collections(
             snapshot,
-            named_collections(expression) or [],
+            expression,
             collection_types=kinds,
             flatten_chains=flattenChains,
             include_chains=includeChains,

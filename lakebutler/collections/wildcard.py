@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from lakebutler.errors import CollectionExpressionError, CollectionNameError
+from lakebutler.errors import CollectionExpressionError, CollectionNameError, InvalidQueryError
 
 __all__ = [
     "Matches",
@@ -119,7 +119,7 @@ def expressions(given: Any) -> list[str | re.Pattern[str]]:
 
     Raises
     ------
-    CollectionNameError
+    CollectionExpressionError
         If something else is among them.
     """
     if given is ...:
@@ -129,9 +129,7 @@ def expressions(given: Any) -> list[str | re.Pattern[str]]:
     try:
         parts = list(given)
     except TypeError:
-        raise CollectionNameError(
-            f"a name or pattern is needed, not {type(given).__name__}: {given!r}"
-        ) from None
+        raise _no_expression(given) from None
     made: list[str | re.Pattern[str]] = []
     for part in parts:
         if part is ...:
@@ -139,8 +137,15 @@ def expressions(given: Any) -> list[str | re.Pattern[str]]:
         elif isinstance(part, str | re.Pattern):
             made.append(part)
         else:
-            raise CollectionNameError(f"a name or pattern is needed, not {type(part).__name__}: {part!r}")
+            raise _no_expression(part)
     return made
+
+
+def _no_expression(given: Any) -> CollectionExpressionError:
+    return CollectionExpressionError(
+        f"collections are given by name, not as {type(given).__name__} {given!r}",
+        hint="give a name, a glob such as 'HSC/*', or a list of them",
+    )
 
 
 def resolve_names(given: Any, names: Collection[str]) -> Matches:
@@ -178,13 +183,18 @@ def resolve_names(given: Any, names: Collection[str]) -> Matches:
     return Matches(list(found), missing, unmatched)
 
 
-def named_collections(expression: Any) -> list[str] | None:
+def named_collections(expression: Any, known: Iterable[str], *, ordered: bool = False) -> list[str] | None:
     """Names and globs of what says where to look; ``...`` is everything, `None` the default.
 
     Parameters
     ----------
-    expression : `str`, iterable of `str`, ``...`` or `None`
+    expression : `str`, `re.Pattern`, iterable of these, ``...`` or `None`
         As a caller gave it.
+    known : iterable of `str`
+        Collections that exist: a regular expression stands for those that match it as
+        a whole, sorted.
+    ordered : `bool`, optional
+        Whether an order is needed, which a regular expression does not have.
 
     Returns
     -------
@@ -195,18 +205,20 @@ def named_collections(expression: Any) -> list[str] | None:
     ------
     CollectionExpressionError
         Raised if it is none of these.
+    InvalidQueryError
+        Raised if there is a regular expression where an order is needed.
     """
     if expression is None:
         return None
-    if expression is ...:
-        return ["*"]
-    if isinstance(expression, str):
-        return [expression]
-    if isinstance(expression, Iterable):
-        names = ["*" if name is ... else name for name in expression]
-        if all(isinstance(name, str) for name in names):
-            return names
-    raise CollectionExpressionError(
-        f"collections are given by name, not as {type(expression).__name__} {expression!r}",
-        hint="give a name, a glob such as 'HSC/*', or a list of them",
-    )
+    names: list[str] = []
+    for one in expressions(expression):
+        if isinstance(one, str):
+            names.append(one)
+        elif ordered:
+            raise InvalidQueryError(
+                f"the regular expression {one.pattern!r} has no search order",
+                hint="name the collections, or pass find_first=False",
+            )
+        else:
+            names += sorted(name for name in known if one.fullmatch(name))
+    return names

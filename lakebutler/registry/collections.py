@@ -9,7 +9,7 @@ from typing import Any
 from lakebutler.collections import chain
 from lakebutler.collections.collection import CollectionInfo, CollectionType
 from lakebutler.collections.names import check_collection_name
-from lakebutler.collections.wildcard import is_pattern, match_names
+from lakebutler.collections.wildcard import is_pattern, match_names, named_collections
 from lakebutler.errors import (
     CollectionTypeError,
     ConflictingDefinitionError,
@@ -25,6 +25,7 @@ from lakebutler.registry.values import collections_of
 __all__ = [
     "KIND",
     "all_parents",
+    "chain_children",
     "collection_info",
     "collection_type",
     "dataset_tables",
@@ -181,20 +182,21 @@ def flatten(snapshot: Snapshot, names: Iterable[str], *, include_chains: bool = 
 
 def query_collections(
     snapshot: Snapshot,
-    expression: str | Sequence[str],
+    expression: Any,
     *,
     collection_types: Iterable[CollectionType] | None = None,
     flatten_chains: bool = False,
     include_chains: bool | None = None,
 ) -> list[str]:
-    """Find collections by name or glob.
+    """Find collections by name or pattern.
 
     Parameters
     ----------
     snapshot : `Snapshot`
         Where to look.
-    expression : `str` or sequence of `str`
-        Names and globs; a name that exists is never read as a glob.
+    expression : `str`, `re.Pattern`, iterable of these, or ``...``
+        Names, globs and regular expressions; a name that exists is never read as a
+        glob, and ``...`` is everything.
     collection_types : iterable of `CollectionType`, optional
         Which types to return; all by default.
     flatten_chains : `bool`, optional
@@ -211,11 +213,12 @@ def query_collections(
     ------
     MissingCollectionError
         Raised if a name without wildcard does not exist.
+    CollectionExpressionError
+        Raised if the expression holds something else.
     """
-    patterns = [expression] if isinstance(expression, str) else list(expression)
     state = _state(snapshot)
     found: dict[str, None] = {}
-    for pattern in patterns:
+    for pattern in named_collections([expression] if expression is None else expression, state) or ():
         if pattern in state:
             found[pattern] = None
         elif is_pattern(pattern):
@@ -233,6 +236,36 @@ def query_collections(
         wanted = {t.name for t in collection_types}
         names = [n for n in names if state[n]["type"] in wanted]
     return names
+
+
+def chain_children(snapshot: Snapshot, name: str) -> tuple[str, ...]:
+    """Children of a chain.
+
+    Parameters
+    ----------
+    snapshot : `Snapshot`
+        Where to look.
+    name : `str`
+        The chain.
+
+    Returns
+    -------
+    children : `tuple` [`str`]
+        In search order.
+
+    Raises
+    ------
+    CollectionTypeError
+        Raised if it is no chain.
+    MissingCollectionError
+        Raised if there is no such collection.
+    """
+    value = _value(snapshot, name)
+    if "children" not in value:
+        raise CollectionTypeError(
+            f"collection {name!r} is of type {value['type']}, not CHAINED", hint="only a chain has children"
+        )
+    return tuple(value["children"])
 
 
 def register_collection(
@@ -312,19 +345,19 @@ def edit_chain(snapshot: Snapshot, parent: str, mode: str, children: Sequence[st
         Raised if the chain would contain itself.
     CollectionTypeError
         Raised if ``parent`` is no chain.
+    MissingCollectionError
+        Raised if there is no such chain or child.
     """
+    before = chain_children(snapshot, parent)
     value = _value(snapshot, parent)
-    if "children" not in value:
-        raise CollectionTypeError(
-            f"collection {parent!r} is of type {value['type']}, not CHAINED", hint="only a chain has children"
-        )
-    before = tuple(value["children"])
     change = Change()
     change.require(KIND, parent)
     for child in dict.fromkeys(children):
         if mode != "remove":
             _value(snapshot, child)
             change.require(KIND, child)
+        elif child not in before:
+            _value(snapshot, child)
     after = {
         "redefine": lambda: tuple(dict.fromkeys(children)),
         "prepend": lambda: chain.prepend(before, children),

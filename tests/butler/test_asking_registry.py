@@ -158,8 +158,8 @@ def test_the_registry_has_its_own_transaction_and_one_version_to_read(filled: Bu
 def test_defaults_can_be_set_and_are_checked(filled: Butler) -> None:
     registry = filled.registry
     assert registry.defaults == RegistryDefaults(run=RUN)
-    with pytest.raises(MissingCollectionError):
-        registry.defaults = RegistryDefaults(["nope"])
+    with pytest.raises(CollectionExpressionError):
+        registry.defaults = RegistryDefaults(["no*"])
     registry.defaults = RegistryDefaults(["tag"], "u/next", instrument=CAM)
     assert filled.run == "u/next"
     assert "u/next" in filled.collections.query("*")
@@ -188,6 +188,9 @@ def test_datasets_of_all_types_are_found_at_once(filled: Butler) -> None:
         assert len(filled.query_all_datasets(RUN, limit=-4)) == 4
     with pytest.raises(InvalidQueryError, match="glob"):
         filled.query_all_datasets("u/*")
+    with pytest.raises(InvalidQueryError, match="no collections"):
+        filled.query_all_datasets([])
+    assert filled.query_all_datasets([], find_first=False) == []
     for name in ("nope", ["bias", "nope"], "zz*"):
         with pytest.raises(MissingDatasetTypeError):
             filled.query_all_datasets(RUN, name=name)

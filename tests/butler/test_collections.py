@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,11 +11,14 @@ import pytest
 from lakebutler import (
     Butler,
     CollectionCycleError,
+    CollectionExpressionError,
     CollectionNameError,
     CollectionSummary,
     CollectionType,
     CollectionTypeError,
     ConflictingDefinitionError,
+    DatasetNotFoundError,
+    InvalidQueryError,
     MissingCollectionError,
     OrphanedRecordError,
 )
@@ -75,6 +79,56 @@ def test_names_and_globs_are_looked_up(chained: Butler) -> None:
         query(["a", "nope"])
 
 
+def test_patterns_stand_for_collections_wherever_they_are_asked_for(chained: Butler) -> None:
+    everything = sorted(chained.collections.query("*"))
+    assert sorted(chained.collections.query(...)) == everything
+    assert chained.collections.query([re.compile("[ab]"), "tag"]) == ["a", "b", "tag"]
+    assert [info.name for info in chained.collections.query_info(re.compile("[ab]"))] == ["a", "b"]
+    assert sorted(chained.registry.queryCollections(re.compile("out.*"))) == ["outer"]
+    refs = [chained.put({"in": run}, "note", note_id(), run=run) for run in ("b", "a")]
+    for place in ("[ab]", ["c", "[ab]"], ..., re.compile("a|b"), ["zz*", re.compile(".*")]):
+        assert chained.get("note", note_id(), collections=place) == {"in": "a"}
+        assert chained.exists("note", note_id(), collections=place)
+        assert chained.registry.findDataset("note", note_id(), collections=place) == refs[1]
+    assert chained.find_dataset("note", note_id(), collections="zz*") is None
+    with pytest.raises(DatasetNotFoundError):
+        chained.get("note", note_id(), collections=re.compile("zz"))
+    find = chained.registry.queryDatasets
+    assert set(find("note", collections=re.compile("[ab]"))) == set(refs)
+    assert set(find("note", collections=[re.compile("b")])) == {refs[0]}
+    assert len(chained.query_all_datasets(re.compile("[ab]"), find_first=False)) == 2
+    for ask in (find, lambda name, collections, findFirst: chained.query_all_datasets(collections)):
+        with pytest.raises(InvalidQueryError, match="no search order"):
+            ask("note", collections=re.compile("a"), findFirst=True)
+    for wrong in (3, [3], [None], b"a"):
+        for look in (chained.collections.query, lambda x: chained.get("note", note_id(), collections=x)):
+            with pytest.raises(CollectionExpressionError, match="given by name"):
+                look(wrong)
+
+
+def test_a_collection_that_is_searched_by_default_may_come_later(place: Place, chained: Butler) -> None:
+    chained.put({"n": 1}, "note", note_id(), run="a")
+    before = place.tree()
+    for writeable in (True, False):
+        with place.open(collections=["u/me/out", "a"], writeable=writeable) as butler:
+            assert tuple(butler.collections) == ("u/me/out", "a")
+            for search in (
+                lambda b=butler: b.get("note", note_id()),
+                lambda b=butler: b.query_datasets("note"),
+                lambda b=butler: b.query_all_datasets(),
+                lambda b=butler: list(b.registry.queryDatasets("note")),
+            ):
+                with pytest.raises(MissingCollectionError, match="u/me/out"):
+                    search()
+    for pattern in ("a*", ["b", "a?"], ..., re.compile("a"), [3]):
+        with pytest.raises(CollectionExpressionError, match="by name"):
+            place.open(collections=pattern)
+    assert place.tree() == before
+    with place.open(collections=["u/me/out", "a"], writeable=True) as butler:
+        butler.collections.register("u/me/out")
+        assert butler.get("note", note_id()) == {"n": 1}
+
+
 def test_collections_are_described(chained: Butler) -> None:
     chained.put({}, "note", note_id(), run="a")
     infos = chained.collections.query_info("*", include_parents=True, include_summary=True)
@@ -107,7 +161,10 @@ def test_chains_are_edited_at_either_end(chained: Butler) -> None:
     assert children() == ("b", "tag", "c", "a")
     edit.extend_chain("inner", ["tag", "calib"])
     assert children() == ("b", "c", "a", "tag", "calib")
-    edit.remove_from_chain("inner", ["c", "nothing-of-the-kind", "calib"])
+    edit.remove_from_chain("inner", ["c", "outer", "calib"])
+    assert children() == ("b", "a", "tag")
+    with pytest.raises(MissingCollectionError, match="typo"):
+        edit.remove_from_chain("inner", ["a", "typo"])
     assert children() == ("b", "a", "tag")
     edit.redefine_chain("inner", ["a", "b", "a"])
     assert children() == ("a", "b")
@@ -202,6 +259,9 @@ def test_the_registry_has_the_fields_names_for_it(chained: Butler) -> None:
         registry.getCollectionSummary("nope")
     with pytest.raises(MissingCollectionError):
         registry.getCollectionType("nope")
+    for name in ("tag", "a"):
+        with pytest.raises(CollectionTypeError, match=name):
+            registry.getCollectionChain(name)
 
 
 def test_a_chain_is_searched_in_its_order(chained: Butler) -> None:

@@ -308,15 +308,14 @@ def test_a_read_only_butler_gets_no_run(place: Place, butler: Butler) -> None:
     check_message(caught.value, "u/new", "writeable")
 
 
-def test_unknown_default_collections_are_named_and_nothing_is_registered(
-    place: Place, butler: Butler
-) -> None:
+def test_unknown_default_collections_are_named_when_they_are_searched(place: Place, butler: Butler) -> None:
     before = place.tree()
-    with pytest.raises(MissingCollectionError) as caught:
-        place.open(collections=["u/tset"], run="u/new")
+    with (
+        place.open(collections=["u/tset"]) as other,
+        pytest.raises(MissingCollectionError) as caught,
+    ):
+        other.get("note", note_id())
     check_message(caught.value, "u/tset", "'u/test'")
-    with pytest.raises(MissingCollectionError):
-        place.open(collections="nope")
     assert place.tree() == before
 
 

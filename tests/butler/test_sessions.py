@@ -21,6 +21,7 @@ import pytest
 from lakebutler import (
     Butler,
     ButlerUserError,
+    CollectionExpressionError,
     CollectionType,
     ConflictingDefinitionError,
     DatasetNotFoundError,
@@ -135,9 +136,11 @@ def test_closing_a_clone_leaves_the_original_open_and_the_other_way_round(butler
     other.close()
 
 
-def test_a_clone_with_unknown_collections_is_refused(place: Place, butler: Butler) -> None:
-    with refused(place, butler, MissingCollectionError, "nope"):
-        butler.clone(collections=["nope"], run="u/new")
+def test_a_clone_with_unknown_collections_finds_nothing_in_them(place: Place, butler: Butler) -> None:
+    with butler.clone(collections=["nope"]) as other, refused(place, butler, MissingCollectionError, "nope"):
+        other.query_datasets("note")
+    with refused(place, butler, CollectionExpressionError, "no*"):
+        butler.clone(collections=["no*"], run="u/new")
     butler.put({"a": 1}, "note", note_id())
 
 

@@ -301,8 +301,8 @@ CASES: list[Wrong] = [
     ("repository over another", lambda w: Butler.makeRepo(w.place.url), RepositoryExistsError),
     ("repository that is not there", lambda w: Butler.from_config("/no/such"), NotARepositoryError),
     ("repository in no such version", lambda w: w.place.open(as_of=99999), SnapshotNotFoundError),
-    ("repository with no such collection", lambda w: w.place.open(collections="nope"), MissingCollectionError),
-    ("clone with no such collection", lambda w: w.butler.clone(collections="nope"), MissingCollectionError),
+    ("repository with a glob as its default", lambda w: w.place.open(collections="no*"), CollectionExpressionError),
+    ("clone with a glob as its default", lambda w: w.butler.clone(collections="no*"), CollectionExpressionError),
     ("label that is not there", lambda w: Butler.get_repo_uri("nope"), NotARepositoryError),
 ]  # fmt: skip
 

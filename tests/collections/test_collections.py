@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 from lakebutler.collections import CollectionInfo, CollectionType, chain, check_collection_name
 from lakebutler.collections.names import name_fault
 from lakebutler.collections.wildcard import expressions, is_pattern, match_names, resolve_names
-from lakebutler.errors import CollectionCycleError, CollectionNameError, CollectionTypeError
+from lakebutler.errors import (
+    CollectionCycleError,
+    CollectionExpressionError,
+    CollectionNameError,
+    CollectionTypeError,
+)
 
 # ------------------------------------------------------------------------------ types
 
@@ -154,7 +159,7 @@ def test_only_names_and_patterns_are_expressions() -> None:
     assert expressions(["a", ...]) == ["a", "*"]
     assert expressions(iter(["a"])) == ["a"]
     for wrong in (5, [5], None, [None]):
-        with pytest.raises(CollectionNameError, match="a name or pattern is needed"):
+        with pytest.raises(CollectionExpressionError, match="given by name"):
             expressions(wrong)
     with pytest.raises(CollectionNameError, match="longer than 4096"):
         match_names("*a" * 4000, EXISTING)
