@@ -140,7 +140,7 @@ class Request:
             joined=self.joined,
             searches=self.searches,
             where=conjunction([*defaults.values(), *parts]),
-            order_by=[_order(term, scope) for term in self.order_by],
+            order_by=[self._ordered(term, scope) for term in self.order_by],
             limit=self.limit,
             element=self.element,
             given=defaults,
@@ -151,6 +151,21 @@ class Request:
         """Columns of the fields of the result, each name once."""
         found = (column for name in self.fields if (column := _field(name, scope)) is not None)
         return list({str(column): column for column in found}.values())
+
+    def _ordered(self, term: str, scope: Scope) -> Order:
+        """Read a term of ``order_by``: what the result does not tell has no one value for a row of it."""
+        order = _order(term, scope)
+        for column in columns_of(order.column):
+            if column.kind == "dataset":
+                continue
+            element = scope.universe[column.owner]
+            foreign = [name for name in element.required.names if name not in self.dimensions.names]
+            if foreign:
+                raise InvalidQueryError(
+                    f"order_by: {term!r} is of {', '.join(foreign)}, which the result does not have",
+                    hint=f"it has {', '.join(self.dimensions.names)}",
+                )
+        return order
 
     def _defaults(self, scope: Scope, parts: Sequence[Bound]) -> dict[str, Bound]:
         """Conditions on governors that the query needs and does not speak of."""

@@ -405,7 +405,6 @@ def test_wrong_data_ids_are_refused(data_id: dict[Any, Any], error: type[Excepti
         (" - exposure.seq_num ", "-exposure.seq_num"),
         ("raft", "detector.raft"),
         ("-exposure.timespan.begin", "-exposure.timespan.begin"),
-        ("visit.name", "visit.name"),
         ("ingest_date", "raw.ingest_date"),
     ],
 )

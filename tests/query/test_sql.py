@@ -105,7 +105,11 @@ def test_a_search_that_only_has_to_exist_gives_each_data_id_once() -> None:
 
 def test_distinct_records_are_told_apart_by_their_keys_alone() -> None:
     found = plan(
-        ["visit"], "instrument = 'A' AND detector > 3", element="visit", order_by=("-detector", "visit")
+        ["visit"],
+        "instrument = 'A' AND detector > 3",
+        search("calexp", "run"),
+        element="visit",
+        order_by=("-calexp.ingest_date", "visit"),
     )
     sql = select_sql(found, TABLES).sql
     assert 'GROUP BY "instrument", "visit"\n) AS k JOIN "dimension_visit" AS e ON' in sql
