@@ -99,7 +99,8 @@ class QueryResults(Generic[T]):
             ) from None
         if limit is not None and limit < 0:
             raise InvalidQueryError(f"a limit cannot be negative ({limit})", hint="use None for all rows")
-        return self._with(replace(self._request, limit=limit))
+        most = None if limit is None else min(limit, 2**62)  # more than any table has
+        return self._with(replace(self._request, limit=most))
 
     def plan(self) -> Plan:
         """What has to be joined."""

@@ -189,6 +189,14 @@ def test_datasets_are_sorted_by_where_and_when_they_came(butler: Butler) -> None
 # ------------------------------------------------------------------------- limits
 
 
+def test_a_limit_beyond_any_table_is_none(butler: Butler) -> None:
+    everything = butler.query_data_ids("visit", instrument="A")
+    assert len(butler.query_data_ids("visit", instrument="A", limit=10**30)) == len(everything)
+    with butler.query() as query:
+        computed = query.data_ids("visit").where("instrument = 'A' AND visit * 2 > 0").limit(10**30)
+        assert len(list(computed)) == len(everything)
+
+
 @pytest.mark.parametrize("kind", ["data_ids", "datasets", "records"])
 def test_limits(butler: Butler, kind: str) -> None:
     ask: dict[str, Callable[..., list[Any]]] = {
