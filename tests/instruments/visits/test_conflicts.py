@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from lakebutler import Butler, DatasetType
 from lakebutler.instruments.visits.define import define_visits
 from lakebutler.instruments.visits.report import VisitsReport, VisitStatus
+from lakebutler.instruments.visits.stored import users_of
 from tests.instruments.visits.nights import (
     BASE,
     GROUP,
@@ -42,8 +44,7 @@ def conflicts(report: VisitsReport) -> dict[int, str]:
 def correct(butler: Butler, *rows: dict[str, Any]) -> None:
     """What ``ingest-raws --update-records`` does to exposures."""
     for row in rows:
-        insert_group = {"instrument": row["instrument"], "name": row["group"]}
-        butler.registry.syncDimensionData("group", insert_group)
+        butler.registry.syncDimensionData("group", {"instrument": row["instrument"], "name": row["group"]})
         butler.registry.insertDimensionData("exposure", row, replace=True)
 
 
@@ -171,6 +172,30 @@ def test_a_visit_that_datasets_use_is_not_removed_and_its_exposures_stay_in_it(l
     assert visits(latiss)[351].target_name == "new"
     assert once_in_each_system(latiss)
     assert latiss.get("preview", instrument="LATISS", visit=ALONE + BASE, detector=0, collections="run")
+
+
+def test_a_dataset_that_comes_while_its_visit_is_being_removed_keeps_it(
+    latiss: Butler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(latiss, *pair(348))
+    define_visits(latiss, "LATISS")
+    use(latiss, 349)
+    correct(latiss, *singles(348, 349))
+    looked: list[dict[int, set[str]]] = []
+
+    def look(*arguments: Any) -> dict[int, set[str]]:
+        looked.append(users_of(*arguments))
+        if len(looked) == 1:
+            with Butler.from_config(tmp_path / "repository-0", writeable=True) as other:
+                use(other, ALONE)
+        return looked[-1]
+
+    monkeypatch.setattr("lakebutler.instruments.visits.changes.users_of", look)
+    monkeypatch.setattr("lakebutler.lake.storage.local._LOCK_PATIENCE", 0.05)  # the other does not wait
+    report = define_visits(latiss, "LATISS", update_records=True)
+    assert looked == [{}, {ALONE + BASE: {"preview"}}]
+    assert ALONE in conflicts(report)
+    assert ALONE in definition(latiss)
 
 
 def test_a_visit_of_another_system_too_only_leaves_the_one(latiss: Butler) -> None:
