@@ -8,10 +8,8 @@ reading the files altogether.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
@@ -278,6 +276,8 @@ def _pair(value: object, name: str) -> tuple[float, float]:
 
 def _read_index(path: str) -> dict[str, Mapping[str, Any]]:
     """Read an index: absolute path of each file to what is known of it."""
+    if "://" not in path and _is_special(path):  # one that was named; those found are plain files
+        raise HeaderError(f"{INDEX_NAME} is not a regular file")
     content = _checked_content(_load(path), INDEX_NAME)
     common = content.get(_COMMON)
     if not isinstance(common, dict):
@@ -329,10 +329,8 @@ def _load(path: str) -> Any:
 
 def _read_bytes(path: str) -> bytes:
     """Read a small file; half the cost of a file object, which counts where there are many."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
         first = os.read(descriptor, _CHUNK)
         if len(first) < _CHUNK:
             return first

@@ -106,22 +106,26 @@ def reasons(report: IngestReport) -> dict[str, str]:
 
 @pytest.fixture
 def unblocked(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
-    """Make a pipe; whoever waits for its writer waits for five seconds and reads nothing."""
-    timers = []
+    """Make a pipe; whoever waits for its writer waits for some seconds and reads nothing."""
+    pipes: list[Path] = []
+    done = threading.Event()
 
-    def let_go(path: Path) -> None:
-        with suppress(OSError):
-            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+    def let_go() -> None:
+        while not done.wait(3.0):
+            for pipe in pipes:
+                with suppress(OSError):
+                    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
 
     def make(path: Path) -> Path:
         os.mkfifo(path)
-        timers.append(threading.Timer(5.0, let_go, (path,)))
-        timers[-1].start()
+        pipes.append(path)
         return path
 
+    thread = threading.Thread(target=let_go)
+    thread.start()
     yield make
-    for timer in timers:
-        timer.cancel()
+    done.set()
+    thread.join()
 
 
 HEADERS: dict[str, tuple[dict[str, Any], str]] = {
@@ -251,6 +255,13 @@ def test_a_pipe_is_one_line(
     report = ingest()
     assert reasons(report) == {"1.fits": "not a regular file", "3.fits": "not a regular file"}
     assert [Path(f.path).name for f in report.ingested] == ["2.fits"]
+
+
+def test_an_index_that_is_a_pipe_is_one_line(
+    butler: Butler, camera: Camera, tmp_path: Path, unblocked: Callable[[Path], Path]
+) -> None:
+    report = ingest_raws(butler, unblocked(tmp_path / "_index.json"), instrument=camera)
+    assert reasons(report) == {"_index.json": "_index.json is not a regular file"}
 
 
 def test_a_loop_of_directories_is_walked_once(ingest: Callable[..., IngestReport], tmp_path: Path) -> None:
