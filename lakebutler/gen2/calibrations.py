@@ -162,7 +162,7 @@ def _column(table: CalibTable, key: str) -> Sequence[Any] | None:
 
 def _plain(value: Any) -> str:
     text = str(value)
-    return str(int(text)) if text.isdigit() else text
+    return (text.lstrip("0") or "0") if text.isdecimal() and text.isascii() else text
 
 
 def _date(value: Any) -> str:

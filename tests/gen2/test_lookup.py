@@ -249,3 +249,16 @@ def test_g9_an_absurd_time_of_one_exposure_is_a_row_of_the_report(
         row[:3] for row in done.report.reasons()
     ]
     assert any("1 exposures of the registry could not be used" in note for note in done.report.notes)
+
+
+@pytest.mark.parametrize("detector", ["²", "9" * 5000, "٥٠"])
+def test_odd_numbers_of_a_detector_are_rows_without_a_file(
+    with_biases: Callable[..., Path], detector: str
+) -> None:
+    root = with_biases(["2014-01-20"], [(50, "2014-01-02", "2014-01-01", "2014-03-01")])
+    with contextlib.closing(sqlite3.connect(root / "CALIB/calibRegistry.sqlite3")) as connection:
+        names = "filter, calibDate, validStart, validEnd"
+        connection.execute(f"INSERT INTO bias (ccd, {names}) SELECT ?, {names} FROM bias", (detector,))
+        connection.commit()
+    notes = plan_gen2(root, Options(headers=False)).report.notes
+    assert "bias: 1 of 2 rows of the registry are of files that are not there" in notes
