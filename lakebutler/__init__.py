@@ -15,6 +15,7 @@ from lakebutler.errors import *
 
 __version__ = "0.1.0"
 
+# where each name is; behind a colon its name there, if that is another
 _HOMES: dict[str, str] = {
     "Butler": "lakebutler.butler.butler",
     "ButlerCollections": "lakebutler.butler.collections_api",
@@ -23,9 +24,11 @@ _HOMES: dict[str, str] = {
     "CollectionSummary": "lakebutler.butler.summary",
     "CollectionType": "lakebutler.collections.collection",
     "DataCoordinate": "lakebutler.dimensions.coordinate",
+    "DataId": "lakebutler.butler.finding",
     "DatasetAssociation": "lakebutler.datasets.association",
     "DatasetComponent": "lakebutler.datasets.delegate",
     "DatasetExistence": "lakebutler.butler.existence",
+    "DatasetId": "lakebutler.ids",
     "DatasetIdGenEnum": "lakebutler.ids",
     "DatasetProvenance": "lakebutler.datasets.provenance",
     "DatasetRef": "lakebutler.datasets.dataset_ref",
@@ -39,8 +42,10 @@ _HOMES: dict[str, str] = {
     "DimensionRecordTable": "lakebutler.dimensions.record_sets",
     "DimensionUniverse": "lakebutler.dimensions.universe",
     "FileDataset": "lakebutler.datasets.file_dataset",
+    "Formatter": "lakebutler.formatters.formatter",
     "GovernorDimension": "lakebutler.dimensions.elements",
     "ParsedButlerDatasetURI": "lakebutler.butler.index",
+    "Registry": "lakebutler.butler.registry_api:ButlerRegistry",
     "RegistryDefaults": "lakebutler.butler.defaults",
     "RepoExportContext": "lakebutler.butler.exchange.export_context",
     "SkyPixDimension": "lakebutler.dimensions.elements",
@@ -60,7 +65,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'lakebutler' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(home), name)
+    module, _, other = home.partition(":")
+    value = getattr(import_module(module), other or name)
     globals()[name] = value
     return value
 

@@ -6,8 +6,10 @@ from lakebutler.butler.defaults import RegistryDefaults as RegistryDefaults
 from lakebutler.butler.deferred import DeferredDatasetHandle as DeferredDatasetHandle
 from lakebutler.butler.exchange.export_context import RepoExportContext as RepoExportContext
 from lakebutler.butler.existence import DatasetExistence as DatasetExistence
+from lakebutler.butler.finding import DataId as DataId
 from lakebutler.butler.index import ParsedButlerDatasetURI as ParsedButlerDatasetURI
 from lakebutler.butler.metrics import ButlerMetrics as ButlerMetrics
+from lakebutler.butler.registry_api import ButlerRegistry as Registry  # noqa: F401
 from lakebutler.butler.summary import CollectionSummary as CollectionSummary
 from lakebutler.collections.collection import (
     CollectionInfo as CollectionInfo,
@@ -43,6 +45,8 @@ from lakebutler.dimensions.record_sets import DimensionRecordTable as DimensionR
 from lakebutler.dimensions.records import DimensionRecord as DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse as DimensionUniverse
 from lakebutler.errors import *
+from lakebutler.formatters.formatter import Formatter as Formatter
+from lakebutler.ids import DatasetId as DatasetId
 from lakebutler.ids import DatasetIdGenEnum as DatasetIdGenEnum
 from lakebutler.timespan import Timespan as Timespan
 

@@ -24,6 +24,7 @@ from uuid import UUID, SafeUUID
 
 __all__ = [
     "NAMESPACE",
+    "DatasetId",
     "DatasetIdGenEnum",
     "dataset_uuid5",
     "make_dataset_id",
@@ -34,6 +35,9 @@ __all__ = [
     "uuid7s",
     "uuid_from_int",
 ]
+
+DatasetId = UUID
+"""What the ID of a dataset is."""
 
 NAMESPACE: Final = UUID("840b31d9-05cd-5161-b2c8-00d32b280d0f")
 """Name space of computed dataset ids, common to the field."""

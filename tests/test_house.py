@@ -134,7 +134,12 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 def test_the_names_for_type_checkers_are_the_names_at_run_time() -> None:
     tree = ast.parse((PACKAGE / "__init__.pyi").read_text())
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    declared = {alias.name: node.module for node in imports for alias in node.names if alias.name != "*"}
+    declared = {
+        alias.asname: f"{node.module}:{alias.name}" if alias.asname != alias.name else node.module
+        for node in imports
+        for alias in node.names
+        if alias.name != "*"
+    }
     assert declared == lakebutler._HOMES
     assert [node.module for node in imports if node.names[0].name == "*"] == ["lakebutler.errors"]
     assert {*declared, "__version__", *errors.__all__} == set(lakebutler.__all__)

@@ -93,6 +93,13 @@ OURS = {
     "Timespan": "lakebutler:Timespan",
 }
 
+MODULES = {
+    "lsst.daf.butler": "lakebutler",
+    "lsst.daf.butler.registry": "lakebutler.registry",
+    "lsst.daf.butler.queries": "lakebutler.queries",
+}
+"""Modules that names are imported from, theirs and ours."""
+
 INTRODUCTION = """\
 # Every public method of lsst.daf.butler, and ours
 
@@ -176,7 +183,26 @@ def dump() -> None:
             if isinstance(value, type) and issubclass(value, Exception) and not name.startswith("_"):
                 errors.add(name)
     result["errors"] = sorted(errors)
+    result["names"] = {module: public_names(module) for module in MODULES}
     print(json.dumps(result))
+
+
+def public_names(module: str) -> list[str]:
+    """Names of classes and types that a module offers."""
+    return sorted(name for name in vars(import_module(module)) if name[0].isupper())
+
+
+def names_table(theirs: dict[str, list[str]]) -> list[str]:
+    """Where the names are imported from that both have."""
+    lines = ["\n## Names\n", "What is not in the table is not there.\n"]
+    lines += ["| lsst.daf.butler | name | lakebutler |", "|---|---|---|"]
+    for module, names in theirs.items():
+        places = (MODULES[module], "lakebutler")
+        for name in names:
+            place = next((p for p in places if hasattr(import_module(p), name)), None)
+            if place is not None:
+                lines.append(f"| `{module}` | `{name}` | `{place}` |")
+    return lines
 
 
 def difference(name: str, theirs: list[str] | None, ours: dict[str, Any], note: str) -> tuple[str, str]:
@@ -215,6 +241,7 @@ def table() -> tuple[str, list[str]]:
             if (like == "–" or like.startswith("without")) and not why:
                 missing.append(f"{title}.{name}({', '.join(args or [])}) {like}")
             lines.append(f"| {shown.replace('|', chr(92) + '|')} | {like} | {why} |")
+    lines += names_table(theirs["names"])
     import lakebutler.errors
 
     lines += ["\n## Exceptions\n", "| lsst.daf.butler | lakebutler | difference |", "|---|---|---|"]
