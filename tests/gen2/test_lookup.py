@@ -69,7 +69,7 @@ def with_biases(
 def random_ranges(chosen: random.Random) -> list[Range]:
     """Ranges that overlap, enclose each other and leave gaps; for each of some detectors others."""
     ranges: list[Range] = []
-    for ccd in range(24):
+    for ccd in range(16):
         for when in chosen.sample(range(45), chosen.randrange(2, 7)):
             begin = max(0, when - chosen.randrange(3))
             end = begin + chosen.randrange(1, 25)
@@ -103,10 +103,7 @@ def test_g30_times_of_day_and_what_sqlite_finds(
     done = convert_gen2(root, tmp_path / "new", Options(headers=False, overlaps=overlaps))
     listed = {row["data_id"]: row["what"] for row in done.report.changes if row["what"].startswith("raw ")}
     assert set(listed.values()) <= {"raw had none"}, "where it gave one, the same is found"
-    found: dict[int, list[tuple[int, int, str]]] = {}
     with Butler.from_config(tmp_path / "new") as butler:
-        for one in butler.query_datasets("bias", collections="HSC/calib", find_first=False, limit=None):
-            found.setdefault(int(one.dataId["detector"]), [])
         spans = {r.id: r.timespan for r in butler.query_dimension_records("exposure", instrument="HSC")}
         one_of = several = last_days = 0
         with contextlib.closing(sqlite3.connect(root / "CALIB/calibRegistry.sqlite3")) as connection:
@@ -131,7 +128,7 @@ def test_g30_times_of_day_and_what_sqlite_finds(
                         assert new.run == f"HSC/calib/{old[0].replace('-', '')}T000000Z"
                     last_days += where in listed
     assert one_of > 200
-    assert several > 100
+    assert several > 50
     assert last_days == len(listed)
     notes = "\n".join(done.report.notes)
     assert f"bias: {several} raws get one calibration at most, where Gen2's look-up gave several" in notes
