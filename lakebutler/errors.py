@@ -41,13 +41,13 @@
             DimensionNameError             (KeyError)
           DatasetTypeError                 (ValueError)
             ConflictingDatasetTypeError
-            DatasetTypeExpressionError
+            DatasetTypeExpressionError     (TypeError)
             MissingDatasetTypeError        (KeyError)
+            UnknownComponentError          (KeyError)
           OrphanedRecordError              (LookupError)
           RegistryConsistencyError         (RuntimeError)
         StorageClassError                  (TypeError)
         TrustError                         (PermissionError)
-        UnknownComponentError              (KeyError)
         UnsupportedIdGeneratorError        (ValueError)
         ValidationError                    (RuntimeError)
       RepositoryError                      the repository, not the call, is at fault
@@ -222,12 +222,6 @@ class InconsistentUniverseError(ButlerUserError, ValueError):
     kind = "inconsistent_universe"
 
 
-class UnknownComponentError(ButlerUserError, KeyError):
-    """A storage class has no component of this name."""
-
-    kind = "unknown_component"
-
-
 class UnsupportedIdGeneratorError(ButlerUserError, ValueError):
     """There is no such way to make dataset IDs."""
 
@@ -342,7 +336,7 @@ class ConflictingDatasetTypeError(DatasetTypeError, ConflictingDefinitionError):
     kind = "conflicting_dataset_type"
 
 
-class DatasetTypeExpressionError(DatasetTypeError):
+class DatasetTypeExpressionError(DatasetTypeError, TypeError):
     """What names dataset types is no name, glob or sequence of them."""
 
     kind = "dataset_type_expression"
@@ -352,6 +346,12 @@ class MissingDatasetTypeError(DatasetTypeError, KeyError):
     """There is no dataset type of this name."""
 
     kind = "missing_dataset_type"
+
+
+class UnknownComponentError(DatasetTypeError, KeyError):
+    """A storage class has no component of this name."""
+
+    kind = "unknown_component"
 
 
 class DimensionNameError(DataIdError, KeyError):

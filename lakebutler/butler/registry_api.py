@@ -19,7 +19,13 @@ from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.named import NamedValueSet
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import DatasetTypeError, DimensionNameError, DimensionValueError, known_names
+from lakebutler.errors import (
+    DatasetTypeError,
+    DatasetTypeExpressionError,
+    DimensionNameError,
+    DimensionValueError,
+    known_names,
+)
 from lakebutler.ids import DatasetIdGenEnum
 from lakebutler.registry import collections, dataset_types
 from lakebutler.registry.registry import Registry
@@ -140,10 +146,19 @@ class ButlerRegistry(AskingRegistry):
 
         Raises
         ------
+        DatasetTypeExpressionError
+            Raised if a component is named.
         OrphanedRecordError
             Raised if there are datasets of one.
         """
-        names = [t.name for t in self.queryDatasetTypes(name)]
+        missing: list[str] = []
+        names = [t.name for t in self.queryDatasetTypes(name, missing=missing)]
+        for one in missing:
+            if "." in one:
+                raise DatasetTypeExpressionError(
+                    f"{one!r} is a component, which is no dataset type of its own",
+                    hint=f"remove {one.partition('.')[0]!r}",
+                )
         self._registry.session.execute(
             lambda s: dataset_types.remove_dataset_types(s, tuple(names), self._registry.types),
             op="remove-dataset-type",

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 from lakebutler.butler.registry_results import RegistryDataIds, RegistryDatasets, RegistryRecords
@@ -44,7 +43,7 @@ class AskingRegistry:
 
     def queryDatasetTypes(
         self,
-        expression: str | DatasetType | Iterable[str | DatasetType] | EllipsisType = ...,
+        expression: Any = ...,
         *,
         missing: list[str] | None = None,
     ) -> list[DatasetType]:
@@ -69,7 +68,8 @@ class AskingRegistry:
         """
         known = self._registry.snapshot.state(dataset_types.KIND)
         names: dict[str, None] = {}
-        given = [expression] if isinstance(expression, str | DatasetType | EllipsisType) else list(expression)
+        several = isinstance(expression, Iterable) and not isinstance(expression, str)
+        given: list[Any] = list(expression) if several else [expression]
         for one in given:
             pattern = one.name if isinstance(one, DatasetType) else "*" if one is ... else one
             if not isinstance(pattern, str):
@@ -85,24 +85,22 @@ class AskingRegistry:
                 missing.append(pattern)
         return [self._registry.dataset_type(name) for name in sorted(names)]
 
-    def _named_types(self, expression: Any) -> list[DatasetType]:
-        """The dataset types of an expression; those without wildcard must exist."""
-        missing: list[str] = []
-        kinds = self.queryDatasetTypes(expression, missing=missing)
-        whole = {name.partition(".")[0] for name in missing}
-        components = [n for n in missing if "." in n]
-        if components and not self._unknown(whole):
-            return [*kinds, *(self._registry.dataset_type(name) for name in components)]
-        if missing:
-            known = self._registry.snapshot.state(dataset_types.KIND)
-            raise MissingDatasetTypeError(
-                f"there is no dataset type {missing[0]!r}",
-                hint=known_names(missing[0], known, what="dataset types"),
-            )
+    def _named_types(self, expression: Any, missing: list[str] | None = None) -> list[DatasetType]:
+        """The dataset types of an expression; names that do not exist go to ``missing``, or are an error."""
+        absent: list[str] = []
+        kinds = self.queryDatasetTypes(expression, missing=absent)
+        known = self._registry.snapshot.state(dataset_types.KIND)
+        for name in absent:
+            if "." in name and name.partition(".")[0] in known:
+                kinds.append(self._registry.dataset_type(name))
+            elif missing is not None:
+                missing.append(name)
+            else:
+                raise MissingDatasetTypeError(
+                    f"there is no dataset type {name!r}",
+                    hint=known_names(name, known, what="dataset types"),
+                )
         return kinds
-
-    def _unknown(self, names: Iterable[str]) -> set[str]:
-        return set(names) - set(self._registry.snapshot.state(dataset_types.KIND))
 
     def findDataset(
         self,
@@ -174,16 +172,22 @@ class AskingRegistry:
 
         Raises
         ------
-        MissingDatasetTypeError
-            Raised if a name without wildcard is no dataset type.
+        DatasetTypeExpressionError
+            Raised if the dataset types are given by anything else.
+
+        Notes
+        -----
+        A name that is no dataset type has no datasets; `explain_no_results` of the
+        results names it.
         """
         del check
         names = self._places(collections, ordered=findFirst)
-        kinds = self._named_types(datasetType)
+        missing: list[str] = []
+        kinds = self._named_types(datasetType, missing)
         with self._asking(dataId, where, bind, kwargs) as query:
             if dimensions is not None:
                 query = query.join_dimensions(dimensions)
-            return RegistryDatasets([query.datasets(kind, names, find_first=findFirst) for kind in kinds])
+            return RegistryDatasets.of(query, kinds, names, find_first=findFirst, missing=missing)
 
     def _places(self, expression: Any, *, ordered: bool = False) -> list[str] | None:
         known = self._registry.snapshot.state(collections.KIND)
@@ -191,7 +195,16 @@ class AskingRegistry:
 
     def _joined(self, query: Query, datasets: Any, names: list[str] | None) -> Query:
         if datasets is not None:
-            for kind in self._named_types(datasets):
+            several = isinstance(datasets, Iterable) and not isinstance(datasets, str)
+            given = list(datasets) if several else [datasets]
+            known = self._registry.snapshot.state(dataset_types.KIND)
+            for one in given:
+                if one is ... or (isinstance(one, str) and one not in known and is_pattern(one)):
+                    raise DatasetTypeExpressionError(
+                        "data IDs are joined with dataset types by name, not by pattern",
+                        hint="queryDatasetTypes finds the names for a pattern",
+                    )
+            for kind in self._named_types(given):
                 query = query.join_dataset_search(kind, names)
         return query
 

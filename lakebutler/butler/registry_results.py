@@ -181,7 +181,7 @@ class RegistryDataIds(_Results[DataCoordinate]):
             The datasets.
         """
         query = self._query.join_dimensions(self.dimensions)
-        return RegistryDatasets([query.datasets(datasetType, collections, find_first=findFirst)])
+        return RegistryDatasets.of(query, [datasetType], collections, find_first=findFirst)
 
     def findRelatedDatasets(
         self,
@@ -239,9 +239,15 @@ class DatasetResults(_Results[DatasetRef]):
     ----------
     found : `DatasetRefQueryResults`
         Of the query.
+    query : `Query`
+        The query, with the search of the datasets joined.
     """
 
     _found: DatasetRefQueryResults
+
+    def __init__(self, found: DatasetRefQueryResults, query: Query) -> None:
+        super().__init__(found)
+        self._query = query
 
     @property
     def parentDatasetType(self) -> DatasetType:
@@ -249,9 +255,9 @@ class DatasetResults(_Results[DatasetRef]):
         return self._found.dataset_type
 
     @property
-    def dataIds(self) -> Iterator[DataCoordinate]:
+    def dataIds(self) -> RegistryDataIds:
         """Their data IDs."""
-        return iter(self._found.data_ids)
+        return RegistryDataIds(self._query, self._found.dimensions)._with(self._found.data_ids)
 
     def expanded(self) -> Self:
         """The same, with records in their data IDs."""
@@ -272,17 +278,56 @@ class RegistryDatasets:
 
     Parameters
     ----------
-    found : iterable of `DatasetRefQueryResults`
+    parts : iterable of `DatasetResults`
         One for each dataset type.
+    missing : iterable of `str`, optional
+        What was asked for, and is no dataset type.
     """
 
-    def __init__(self, found: Iterable[DatasetRefQueryResults]) -> None:
-        self._parts = [DatasetResults(part) for part in found]
+    def __init__(self, parts: Iterable[DatasetResults], missing: Iterable[str] = ()) -> None:
+        self._parts = list(parts)
+        self._missing = tuple(missing)
         self._limit: int | None = None
 
+    @classmethod
+    def of(
+        cls,
+        query: Query,
+        kinds: Iterable[DatasetType | str],
+        collections: Any,
+        *,
+        find_first: bool,
+        missing: Iterable[str] = (),
+    ) -> RegistryDatasets:
+        """Find datasets of some types with a query.
+
+        Parameters
+        ----------
+        query : `Query`
+            The query, with all its conditions.
+        kinds : iterable of `DatasetType` or `str`
+            The types.
+        collections : `str` or sequence of `str`
+            Where, in search order.
+        find_first : `bool`
+            Whether only the first dataset of each data ID counts.
+        missing : iterable of `str`, optional
+            What was asked for, and is no dataset type.
+
+        Returns
+        -------
+        datasets : `RegistryDatasets`
+            Read when iterated.
+        """
+        parts = []
+        for kind in kinds:
+            found = query.datasets(kind, collections, find_first=find_first)
+            name = found.dataset_type.nameAndComponent()[0]
+            parts.append(DatasetResults(found, query.join_dataset_search(name, collections)))
+        return cls(parts, missing)
+
     def _with(self, parts: Iterable[DatasetResults]) -> RegistryDatasets:
-        other = RegistryDatasets(())
-        other._parts = list(parts)
+        other = RegistryDatasets(parts, self._missing)
         other._limit = self._limit
         return other
 
@@ -323,11 +368,14 @@ class RegistryDatasets:
 
     def explain_no_results(self, execute: bool = True) -> Iterable[str]:
         """Why there are none, one line for each reason."""
-        return [reason for part in self._parts for reason in part.explain_no_results(execute)]
+        unknown = [f"there is no dataset type {name!r}" for name in self._missing]
+        return unknown + [reason for part in self._parts for reason in part.explain_no_results(execute)]
 
     @property
-    def dataIds(self) -> Iterator[DataCoordinate]:
-        """Data IDs of the datasets."""
+    def dataIds(self) -> Any:
+        """Data IDs of the datasets: `RegistryDataIds` where they are of one type, else an iterator."""
+        if len(self._parts) == 1:
+            return self._parts[0].dataIds
         return (data_id for part in self._parts for data_id in part.dataIds)
 
     @property

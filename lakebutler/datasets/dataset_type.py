@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from lakebutler.dimensions.group import DimensionGroup
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import DatasetTypeError, StorageClassError, known_names
+from lakebutler.errors import DatasetTypeError, StorageClassError, UnknownComponentError, known_names
 
 if TYPE_CHECKING:
     from lakebutler.datasets.storage_class import StorageClass
@@ -357,12 +357,12 @@ class DatasetType:
 
         Raises
         ------
-        DatasetTypeError
+        UnknownComponentError
             If there is no such component.
         """
         known = self.storageClass.allComponents()
         if self.isComponent() or component not in known:
-            raise DatasetTypeError(
+            raise UnknownComponentError(
                 f"dataset type {self.name!r} of storage class {self.storageClass_name!r} "
                 f"has no component {component!r}",
                 hint=known_names(str(component), known, what="components") if known else None,

@@ -19,7 +19,7 @@ from lakebutler.datasets.composite import Composite
 from lakebutler.datasets.storage_class_types import instance_of, resolve_type, type_name
 from lakebutler.errors import StorageClassError, known_names
 
-__all__ = ["StorageClass", "StorageClassFactory"]
+__all__ = ["StorageClass", "StorageClassFactory", "UnknownStorageClassError"]
 
 ENTRY_POINT_GROUP = "lakebutler.storage_classes"
 """Entry points of this group give mappings of the form of ``storage_classes.yaml``."""
@@ -39,6 +39,12 @@ _FIELDS = frozenset(
 )
 
 Converter = str | Callable[[Any], Any]
+
+
+class UnknownStorageClassError(StorageClassError, KeyError):
+    """There is no storage class of this name."""
+
+    kind = "unknown_storage_class"
 
 
 class StorageClass(Composite):
@@ -385,7 +391,7 @@ class StorageClassFactory:
                 self._load_plugins()
                 return self.getStorageClass(storageClassName)
             if definition is None:
-                raise StorageClassError(
+                raise UnknownStorageClassError(
                     f"unknown storage class {storageClassName!r}",
                     hint=known_names(storageClassName, self.keys(), what="storage classes"),
                 )

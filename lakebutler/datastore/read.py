@@ -115,7 +115,7 @@ def make_plan(
             target = whole.component(component) if component is not None else whole
     except StorageClassError as exc:
         hint = "storageClass='Bytes' gives the file's content, storageClass='Path' the file"
-        raise StorageClassError(exc.message, hint=f"{exc.hint}\n{hint}" if exc.hint else hint) from None
+        raise type(exc)(exc.message, hint=f"{exc.hint}\n{hint}" if exc.hint else hint) from None
     assert target is not None
     formatter = get_formatter(record.formatter, trust=trust)
     formatter = _relative(formatter, record.formatter, whole if component is not None else target, component)

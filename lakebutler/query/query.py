@@ -313,9 +313,20 @@ class Query:
         -------
         query : `Query`
             The narrower query.
+
+        Raises
+        ------
+        InvalidQueryError
+            Raised if a required dimension has no column.
         """
         names = getattr(table, "column_names", None) or table.colnames
         group = self.universe.conform(names)
+        missing = [n for n in group.required if n not in names]
+        if missing:
+            raise InvalidQueryError(
+                f"the table has no column for dimension {', '.join(missing)}",
+                hint=f"the columns of its data IDs are {', '.join(group.required)}",
+            )
         columns = [table.column(n) if hasattr(table, "column") else table[n] for n in group.required]
         lists = [c.to_pylist() if hasattr(c, "to_pylist") else c.tolist() for c in columns]
         make = DataCoordinate.from_required_values

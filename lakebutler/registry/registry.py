@@ -20,7 +20,7 @@ from lakebutler.dimensions.coordinate import DataCoordinate
 from lakebutler.dimensions.elements import DimensionElement
 from lakebutler.dimensions.records import DimensionRecord
 from lakebutler.dimensions.universe import DimensionUniverse
-from lakebutler.errors import ConflictingDatasetTypeError, DatasetNotFoundError
+from lakebutler.errors import ConflictingDatasetTypeError, DatasetNotFoundError, DatasetTypeExpressionError
 from lakebutler.lake.change import Change
 from lakebutler.lake.snapshot import Snapshot
 from lakebutler.registry import associate as tags
@@ -95,6 +95,11 @@ class Registry:
         """
         if isinstance(name, str):
             return self.types.get(self.snapshot, name)
+        if not isinstance(name, DatasetType):
+            raise DatasetTypeExpressionError(
+                f"a dataset type is given by name, not as {type(name).__name__} {name!r}",
+                hint="give one name, or a DatasetType",
+            )
         registered = self.types.get(self.snapshot, name.name)
         if registered.dimensions != name.dimensions:
             raise ConflictingDatasetTypeError(

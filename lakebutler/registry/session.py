@@ -24,7 +24,7 @@ from lakebutler.lake.collector import collector_paused
 from lakebutler.lake.lake import Lake
 from lakebutler.lake.snapshot import Snapshot
 
-__all__ = ["Build", "Session"]
+__all__ = ["Build", "ClosedButlerError", "Session"]
 
 Build = Callable[[Snapshot], Change | None]
 """An operation: what it would change, given a snapshot; `None` for nothing."""
@@ -48,11 +48,17 @@ class _OfThread(threading.local):
     holds: int = 0
 
 
+class ClosedButlerError(ButlerUserError, RuntimeError):
+    """The butler was closed."""
+
+    kind = "closed"
+
+
 class _Closed:
     """Stands where the lake of a closed session was."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise ButlerUserError("the butler is closed", hint="open the repository again")
+        raise ClosedButlerError("the butler is closed", hint="open the repository again")
 
 
 class Session:

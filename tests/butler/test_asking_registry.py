@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from astropy.table import Table
 
 from lakebutler import (
     Butler,
@@ -19,6 +21,7 @@ from lakebutler import (
     MissingCollectionError,
     MissingDatasetTypeError,
     Timespan,
+    UnknownComponentError,
     ValidationError,
 )
 from lakebutler.butler.defaults import RegistryDefaults
@@ -64,14 +67,73 @@ def test_a_search_that_finds_nothing_is_empty_and_can_say_why(filled: Butler) ->
 
 def test_an_expression_that_names_no_type_or_collection_is_refused(filled: Butler) -> None:
     registry = filled.registry
+    for ask in (registry.queryDatasetTypes, registry.queryDatasets, registry.removeDatasetType):
+        for wrong in (3, [3], None, re.compile("b.*")):
+            with pytest.raises(DatasetTypeExpressionError, match="given by name"):
+                ask(wrong)
     with pytest.raises(MissingDatasetTypeError, match="nope"):
-        registry.queryDatasets("nope", collections=RUN)
-    with pytest.raises(DatasetTypeExpressionError, match="int"):
-        registry.queryDatasetTypes([3])  # type: ignore[list-item]
+        registry.queryDataIds("detector", datasets="nope", collections=RUN)
+    for pattern in ("zz*", "bi*", ..., ["bias", "no*"]):
+        with pytest.raises(DatasetTypeExpressionError, match="not by pattern"):
+            registry.queryDataIds("detector", datasets=pattern, collections=RUN)
+    for component in ("bias.x", "nope.x"):
+        with pytest.raises(DatasetTypeExpressionError, match="component"):
+            registry.removeDatasetType(component)
     with pytest.raises(CollectionExpressionError, match="3"):
         registry.queryDatasets("bias", collections=3)
     with pytest.raises(MissingCollectionError):
         registry.queryDatasets("bias", collections="nope")
+
+
+def test_a_name_that_is_no_dataset_type_has_no_datasets(filled: Butler) -> None:
+    found = filled.registry.queryDatasets("nope", collections=RUN)
+    assert list(found) == []
+    assert not found.any()
+    assert found.count() == 0
+    assert list(found.order_by("detector").limit(2).explain_no_results()) == [
+        "there is no dataset type 'nope'"
+    ]
+    both = filled.registry.queryDatasets(["nope", "bias"], collections=RUN)
+    assert both.count() == 3
+
+
+def test_data_ids_of_datasets_are_results_too(filled: Butler) -> None:
+    found = filled.registry.queryDatasets("note", collections=RUN, where="detector > 0", instrument=CAM)
+    data_ids = found.dataIds
+    assert data_ids.count() == 2
+    assert [data_id["detector"] for data_id in data_ids.order_by("-detector").limit(1)] == [2]
+    assert all(data_id.hasRecords() for data_id in data_ids.expanded())
+    assert {data_id["exposure"] for data_id in data_ids.subset(["exposure"])} == {101}
+    assert {ref.dataId["detector"] for ref in data_ids.findDatasets("bias", RUN)} == {1, 2}
+    several = filled.registry.queryDatasets(["note", "bias"], collections=RUN)
+    assert [part.dataIds.count() for part in several.byParentDatasetType()] == [3, 3]
+    assert len(list(several.dataIds)) == 6
+
+
+def test_what_is_wrong_is_also_the_builtin_that_the_field_raises(filled: Butler) -> None:
+    ref = filled.query_datasets("bias")[0]
+    for ask in (
+        lambda: filled.get("bias.foo", ref.dataId),
+        lambda: filled.getDeferred("bias", ref.dataId).get(component="foo"),
+        lambda: filled.registry.getDatasetType("bias.foo"),
+    ):
+        with pytest.raises(UnknownComponentError, match="foo") as component:
+            ask()
+        assert isinstance(component.value, KeyError)
+    with pytest.raises(KeyError, match="NoSuchClass"):
+        filled.get(ref, storageClass="NoSuchClass")
+    for wrong in (["bias"], None, 3):
+        with pytest.raises(TypeError, match="given by name") as kind:
+            filled.query_datasets(wrong)
+        assert isinstance(kind.value, DatasetTypeExpressionError)
+    with filled.query() as query:
+        with pytest.raises(InvalidQueryError, match="instrument"):
+            query.join_data_coordinate_table(Table({"detector": [1]}))
+        narrow = query.join_data_coordinate_table(Table({"detector": [1], "instrument": [CAM]}))
+        assert narrow.data_ids(["detector"]).count() == 1
+    filled.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        filled.get(ref)
 
 
 def test_data_ids_lead_to_their_datasets(filled: Butler) -> None:
