@@ -135,7 +135,7 @@ class Sidecars:
         """
         if path in self._failed:
             return FileResult(path, reason=self._failed[path])
-        if not in_utf8(path):
+        if not (path.isascii() or in_utf8(path)):
             return FileResult(path, reason="its name is not in UTF-8")
         entry = self._indexed.get(path)
         try:

@@ -18,6 +18,7 @@ DEFAULT_PATTERN = r"\.fits?(\.(gz|fz))?$"
 """Which names are taken from a directory: FITS files, packed or not."""
 
 _MAGIC = re.compile(r"[*?\[]")
+_ANY_DEPTH = re.compile(r"(?:^|/)\*\*(?:/|$)")
 
 
 def find_files(
@@ -70,13 +71,30 @@ def _local(path: str, wanted: re.Pattern[str], notes: list[str]) -> Iterator[str
         yield from _walk(path, wanted, notes)
         return
     if _MAGIC.search(path) and not os.path.lexists(path):
-        for match in sorted(glob.glob(path, recursive=True)):
+        for match in sorted(set(_matches(path, notes))):
             if os.path.isdir(match):
                 yield from _walk(match, wanted, notes)
             else:
                 yield os.path.abspath(match)
         return
     yield os.path.abspath(path)
+
+
+def _matches(pattern: str, notes: list[str]) -> Iterator[str]:
+    """Expand a glob; below ``**`` each directory is looked into once, however links lead to it."""
+    parts = _ANY_DEPTH.split(pattern, maxsplit=1)
+    if len(parts) == 1:
+        yield from glob.glob(pattern)
+        return
+    head, rest = parts
+    tops = glob.glob(head) if head else ["/" if pattern.startswith("/") else "."]
+    for top in filter(os.path.isdir, tops):
+        seen = {_identity(top): top}
+        for folder, folders, _ in os.walk(top, followlinks=True):
+            inside = folder.rstrip("/") + "/"
+            visible = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = [name for name in visible if _is_new(inside + name, seen, notes)]
+            yield from _matches(glob.escape(inside) + (rest or "*"), notes)
 
 
 def _walk(directory: str, wanted: re.Pattern[str], notes: list[str]) -> Iterator[str]:

@@ -110,7 +110,9 @@ def ingest_raws(
         changes.judge(update=update_records, skip_existing=skip_existing)
         if fail_fast:
             _raise_first(batch.reports)
-        return _committed(changes, transfer, (*notes, *found, *map(printable, sidecars.notes)), watch)
+        return _committed(
+            changes, transfer, (*notes, *dict.fromkeys(found), *map(printable, sidecars.notes)), watch
+        )
 
 
 def _committed(

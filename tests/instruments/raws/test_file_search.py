@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 import fsspec
@@ -48,6 +49,22 @@ def test_a_file_named_as_such_is_taken_whatever_it_is_called(tree: Path) -> None
 def test_a_glob_is_expanded_and_nothing_comes_twice(tree: Path) -> None:
     found = find_files([f"{tree}/a/*.fit*", f"{tree}/**/*.fit", tree / "a"])
     assert found == names(tree, "a/x.fit", "a/x.fits.fz", "a/x.fits.part")
+
+
+def test_a_glob_of_any_depth_walks_a_loop_once(tree: Path) -> None:
+    for name in ("x", "y"):  # two of them: the names double with each step
+        (tree / "a" / name).symlink_to("..")
+    notes: list[str] = []
+    assert find_files([f"{tree}/**/*.fit"], notes=notes) == names(tree, "a/x.fit")
+    assert notes == [f"{tree}/a/{name} is {tree} once more: passed over" for name in ("x", "y")]
+
+
+@pytest.mark.parametrize("pattern", ["**/1.fits.gz", "**/b/*.gz", "b/**", "**/b/**/1*", "**"])
+def test_a_glob_of_any_depth_finds_what_the_standard_one_does(tree: Path, pattern: str) -> None:
+    expected = {path for path in glob.glob(f"{tree}/{pattern}", recursive=True) if Path(path).is_file()}
+    found = set(find_files([f"{tree}/{pattern}"]))
+    assert found == expected
+    assert f"{tree}/b/1.fits.gz" in found
 
 
 def test_a_name_with_brackets_that_exists_is_no_glob(tmp_path: Path) -> None:
