@@ -148,6 +148,8 @@ def attach_defaults(registry: Registry, value: RegistryDefaults) -> Defaults:
     known = registry.snapshot.state(collections.KIND)
     places: Sequence[Any] = value.collections
     for place in places:
+        if place == value.run and isinstance(place, str):
+            continue  # a name, whatever it looks like
         if not isinstance(place, str) or (place not in known and is_pattern(place)):
             raise CollectionExpressionError(
                 f"default collections are searched in order and given by name, not as {place!r}",
